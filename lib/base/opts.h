@@ -1,0 +1,65 @@
+/*
+ * opts: an option table gives values, help and usage errors.
+ *
+ * Long options (`--name VALUE`, `--name=VALUE`), short ones with a letter, `--` ends options, options
+ * and operands may be mixed. Unknown option: one line with a did-you-mean, E_USAGE.
+ * `--help` and `-h` are always there. Help text exists once, here.
+ */
+#ifndef BOTTLE_BASE_OPTS_H
+#define BOTTLE_BASE_OPTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum opt_type {
+	OPT_FLAG,     /* bool */
+	OPT_STR,      /* const char *, points into argv */
+	OPT_STR_LIST, /* struct opt_list, repeatable */
+	OPT_INT,      /* int, min..max */
+	OPT_OPTIONAL, /* const char *: `--cwd` gives "", `--cwd=bind` gives "bind" */
+};
+
+struct opt_list {
+	const char *v[64];
+	size_t n;
+};
+
+struct opt {
+	const char *name; /* long name without dashes */
+	char letter;	  /* 0 = none */
+	enum opt_type type;
+	void *out;
+	int min, max;	       /* OPT_INT */
+	const char *arg;       /* name of the value in help: "FILE" */
+	const char *help;      /* one line */
+};
+
+struct opts_spec {
+	const char *usage;    /* "start AGENT [options] [-- CMD…]" */
+	const char *about;    /* one or two sentences */
+	const struct opt *opts; /* ends with name == NULL; may be NULL */
+	const char *example;  /* shown under "Example:", may hold several lines */
+	int operands_min, operands_max; /* max -1: any number */
+	bool stop_at_operand; /* options end at the first operand (sub-commands follow) */
+};
+
+struct opts_result {
+	char **operands; /* points into argv (which is permuted), terminated by NULL */
+	int operand_count;
+	char **rest;	 /* after "--", or NULL when there was none */
+	int rest_count;
+	bool help;	 /* --help was given; nothing else was checked */
+};
+
+/*
+ * argv[0] is the command's name as shown in messages. E_USAGE on failure. Never prints.
+ */
+int opts_parse(const struct opts_spec *spec, int argc, char **argv, struct opts_result *ret,
+	       struct err *err) __attribute__((warn_unused_result));
+/* Usage, about, options aligned, example. `prog` is put before spec->usage. */
+int opts_help(const struct opts_spec *spec, const char *prog, struct buf *out, struct err *err);
+
+#endif

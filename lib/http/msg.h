@@ -1,0 +1,100 @@
+/*
+ * msg: one HTTP message head, independent of the protocol version that carried it.
+ *
+ * HTTP/1.1 and HTTP/2 parse into it and are written from it, so that policy cannot judge them
+ * differently. Fields keep order and spelling. All views live in the message's arena.
+ */
+#ifndef BOTTLE_HTTP_MSG_H
+#define BOTTLE_HTTP_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/str.h"
+
+enum http_version { HTTP_1_0, HTTP_1_1, HTTP_2 };
+
+enum http_target_form {
+	TARGET_ORIGIN,	  /* "/path?query" */
+	TARGET_ABSOLUTE,  /* "http://host/path" */
+	TARGET_AUTHORITY, /* CONNECT host:port */
+	TARGET_ASTERISK,  /* OPTIONS * */
+};
+
+enum body_framing {
+	BODY_NONE,	  /* there is none, by method, status or framing */
+	BODY_LENGTH,	  /* exactly `length` bytes */
+	BODY_CHUNKED,	  /* length not known ahead; h1 chunked or h2 DATA; may carry trailers */
+	BODY_UNTIL_CLOSE, /* h1 responses only */
+};
+
+struct field {
+	struct str name;  /* as spelled; a token (RFC 9110 5.6.2) */
+	struct str value; /* trimmed; no CTL but HTAB */
+};
+
+struct fields {
+	struct field *v;
+	size_t n, cap;
+};
+
+struct msg {
+	struct arena *arena; /* owner of every view below */
+	enum http_version version;
+	bool is_response;
+
+	/* request */
+	struct str method;
+	enum http_target_form form;
+	struct str target;    /* as received */
+	struct str scheme;    /* absolute form and h2; else empty */
+	struct str authority; /* from the target (absolute, CONNECT) or :authority; else empty */
+	struct str path;      /* raw, "/…"; "*" for TARGET_ASTERISK; empty for CONNECT */
+	struct str query;     /* raw, p == NULL when there is no '?' */
+	struct str host;      /* the Host field's value; p == NULL when absent */
+
+	/* response */
+	int status;
+	struct str reason;
+
+	struct fields fields;
+	enum body_framing framing;
+	uint64_t length;      /* BODY_LENGTH; for HEAD/304 the announced length is in the field only */
+	bool keep_alive;      /* what the sender wants of the connection */
+	bool expect_continue; /* Expect: 100-continue */
+	struct str upgrade;   /* Upgrade's value when Connection lists it; else empty */
+};
+
+void msg_init(struct msg *m, struct arena *a);
+
+/* First field of that name (ASCII case ignored), or NULL. */
+struct field *msg_field(const struct msg *m, const char *name);
+/* Its value; p == NULL when absent. */
+struct str msg_value(const struct msg *m, const char *name);
+size_t msg_count(const struct msg *m, const char *name);
+/* Removes every field of that name; how many. */
+size_t msg_remove(struct msg *m, const char *name);
+/* Copies both into the arena. -1 with E_LIMIT past HTTP_FIELDS_MAX or the arena's maximum. */
+int msg_add(struct msg *m, struct str name, struct str value, struct err *err) __attribute__((warn_unused_result));
+/* Replaces the first one in place and removes others, or adds. */
+int msg_set(struct msg *m, struct str name, struct str value, struct err *err) __attribute__((warn_unused_result));
+/* Does a comma-separated list field hold this token? */
+bool msg_has_token(const struct msg *m, const char *name, const char *token);
+
+/*
+ * Hop-by-hop fields (RFC 9110 7.6.1): Connection and all it lists, Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade,
+ * Proxy-Authenticate/-Authorization. Framing and upgrade are in the struct already. Content-Length, Host, Authorization, Cookie, Expect or any name policy
+ * relies on that is listed in Connection makes the message bad (E_BAD): a listed field must not be able to hide itself from us.
+ */
+int msg_strip_hop(struct msg *m, struct err *err) __attribute__((warn_unused_result));
+
+/* Checks shared by all versions. */
+bool http_is_token(struct str s);
+bool http_is_field_value(struct str s); /* VCHAR, SP, HTAB, obs-text */
+bool http_method_is_idempotent(struct str method);
+const char *http_reason(int status);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * stream: one side of one exchange (a request and its responses), whatever protocol carries it.
+ *
+ * The proxy joins two streams. An h1 connection offers one at a time, an h2 connection many; both behave the
+ * same here. Callbacks come from the loop, never from inside a call on the same stream. After on_fail or
+ * stream_abort nothing more is called and the pointer is dead after the loop's round. After a complete message in both directions the stream is
+ * over by itself (on_done) and the pointer is dead.
+ */
+#ifndef BOTTLE_HTTP_STREAM_H
+#define BOTTLE_HTTP_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/str.h"
+#include "http/msg.h"
+
+struct stream;
+
+struct stream_handler {
+	/* Server side: the request was announced by the connection's on_request, so this is client side only: interim (1xx, several) and
+	 * final response heads. `m` is valid until on_end/on_fail; the handler may edit it. end: no body follows (on_end is still called). */
+	void (*on_head)(void *arg, struct msg *m);
+	void (*on_body)(void *arg, struct str piece);		  /* valid during the call */
+	void (*on_end)(void *arg, const struct fields *trailers); /* NULL when none; the incoming message is complete */
+	/* The queue of outgoing bytes fell below PROXY_OUT_LOW after it had been above PROXY_OUT_HIGH. */
+	void (*on_drain)(void *arg);
+	/* Dead: peer gone, protocol error (E_BAD), time-out (E_TIMEOUT), connection trouble. */
+	void (*on_fail)(void *arg, const struct err *err);
+	/* Both messages complete and all bytes written. */
+	void (*on_done)(void *arg);
+};
+
+struct stream_ops {
+	int (*head)(struct stream *s, const struct msg *m, struct err *err);
+	int (*body)(struct stream *s, struct str piece, struct err *err);
+	int (*end)(struct stream *s, const struct fields *trailers, struct err *err);
+	size_t (*queued)(const struct stream *s);
+	void (*pause)(struct stream *s, bool paused);
+	void (*abort)(struct stream *s);
+	void (*close_after)(struct stream *s);
+};
+
+struct stream {
+	const struct stream_ops *ops;
+	const struct stream_handler *handler;
+	void *arg;
+};
+
+static inline void stream_handle(struct stream *s, const struct stream_handler *h, void *arg)
+{
+	s->handler = h;
+	s->arg = arg;
+}
+/* Sends a head: a request on the client side; interim or final response on the server side. */
+static inline int stream_head(struct stream *s, const struct msg *m, struct err *err)
+{
+	return s->ops->head(s, m, err);
+}
+/* Copies into the output queue. E_LIMIT when the peer does not take what PROXY_OUT_MAX holds (callers pause the source at PROXY_OUT_HIGH, so that is a bug or an attack). */
+static inline int stream_body(struct stream *s, struct str piece, struct err *err)
+{
+	return s->ops->body(s, piece, err);
+}
+/* The outgoing message is complete. E_BAD when fewer bytes went than its length announced. */
+static inline int stream_end(struct stream *s, const struct fields *trailers, struct err *err)
+{
+	return s->ops->end(s, trailers, err);
+}
+static inline size_t stream_queued(const struct stream *s)
+{
+	return s->ops->queued(s);
+}
+/* Paused: no on_body until resumed; the peer feels it as back-pressure. */
+static inline void stream_pause(struct stream *s, bool paused)
+{
+	s->ops->pause(s, paused);
+}
+/* Resets: h1 closes the connection (without an orderly end, so that a cut body cannot pass for a whole one), h2 sends RST_STREAM. No callback follows. */
+static inline void stream_abort(struct stream *s)
+{
+	s->ops->abort(s);
+}
+/* The connection takes no further exchange after this one (h1: Connection: close; h2: nothing). Before stream_head. */
+static inline void stream_close_after(struct stream *s)
+{
+	s->ops->close_after(s);
+}
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * filter: the transport interface; a connection is a stack of filters.
+ *
+ * Every filter has the same few operations and talks to the one below it: tcp at the bottom, tls on
+ * top, and what stages to come put between (a second hop is tcp + CONNECT + tls). All are
+ * non-blocking. The owner of the stack drives it from one loop watch on the bottom descriptor:
+ * filter_wants says which events to watch; filter_pending says that bytes wait inside the
+ * stack, which poll cannot see.
+ */
+#ifndef BOTTLE_NET_FILTER_H
+#define BOTTLE_NET_FILTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/* Results of filter_read and filter_write besides a positive count of bytes. */
+#define FILTER_EOF 0	 /* read: the peer ended its direction in order (TLS: close_notify) */
+#define FILTER_ERROR -1	 /* err is set; the stack is dead */
+#define FILTER_AGAIN -2	 /* nothing now; watch filter_wants */
+
+enum filter_ready { FILTER_NOT_YET, FILTER_READY, FILTER_FAILED };
+
+struct filter;
+
+struct filter_ops {
+	const char *name;
+	/* Brings this filter up (TCP connect, TLS handshake). Called until it is not FILTER_NOT_YET. The stack below is ready. */
+	enum filter_ready (*handshake)(struct filter *f, struct err *err);
+	ssize_t (*read)(struct filter *f, void *p, size_t n, struct err *err);
+	ssize_t (*write)(struct filter *f, const void *p, size_t n, struct err *err);
+	/* Ends our direction (TCP shutdown, TLS close_notify). FILTER_NOT_YET: call again when writable. */
+	enum filter_ready (*shutdown)(struct filter *f, struct err *err);
+	bool (*pending)(const struct filter *f);
+	/* LOOP_READ/LOOP_WRITE needed to go on with the operation that said AGAIN / NOT_YET; 0 when none did. */
+	unsigned (*wants)(const struct filter *f);
+	void (*free)(struct filter *f); /* frees this filter only */
+};
+
+struct filter {
+	const struct filter_ops *ops;
+	struct filter *below; /* NULL at the bottom */
+	bool ready;
+};
+
+/* A TCP (or Unix) socket that is connected, or with a connect(2) in progress. Owns fd. */
+struct filter *filter_tcp(int fd, bool connecting);
+int filter_fd(const struct filter *top);
+
+/* Brings the whole stack up, from the bottom. */
+enum filter_ready filter_handshake(struct filter *top, struct err *err);
+ssize_t filter_read(struct filter *top, void *p, size_t n, struct err *err);
+ssize_t filter_write(struct filter *top, const void *p, size_t n, struct err *err);
+enum filter_ready filter_shutdown(struct filter *top, struct err *err);
+bool filter_pending(const struct filter *top);
+unsigned filter_wants(const struct filter *top);
+/* Frees the stack and closes the descriptor. NULL is fine. */
+void filter_free(struct filter *top);
+
+/*
+ * Bytes that were read from `below` before a filter was put on it (a TLS hello that was peeked at) are
+ * given back here; they are read first. Copies.
+ */
+struct filter *filter_unread(struct filter *below, const void *p, size_t n);
+
+/* Non-blocking connect; TCP_NODELAY. */
+int filter_connect_socket(const void *sockaddr, unsigned socklen, int *ret_fd, struct err *err)
+	__attribute__((warn_unused_result));
+
+#endif

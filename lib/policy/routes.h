@@ -1,0 +1,71 @@
+/*
+ * routes: the table of hosts, methods, paths and credentials that egress-proxy enforces.
+ *
+ * Read from JSON or YAML text (spec 2.2), checked whole before it replaces anything. Never holds a credential's value:
+ * a route names a slot (EGRESS_PROXY_TOKEN_N).
+ */
+#ifndef BOTTLE_POLICY_ROUTES_H
+#define BOTTLE_POLICY_ROUTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/schema.h"
+#include "base/str.h"
+#include "http/url.h"
+
+enum auth_scheme {
+	AUTH_NONE,
+	AUTH_BEARER, /* Authorization: Bearer V */
+	AUTH_TOKEN,  /* Authorization: token V */
+	AUTH_BASIC,  /* Authorization: Basic base64(V), V is "user:password" */
+	AUTH_HEADER, /* NAME: V */
+};
+
+struct route {
+	char *host;		 /* lower case; exact or "*.x" */
+	uint16_t port;		 /* 0: 443 and 80 */
+	bool wildcard;
+	struct str_list paths;	 /* path_allowlist; n == 0 and !has_paths: all */
+	bool has_paths;
+	struct str_list methods; /* upper case as given; n == 0 and !has_methods: all */
+	bool has_methods;
+	char *mount;		 /* "/anthropic" or NULL */
+	bool pass_authorization;
+	enum auth_scheme auth;
+	char *auth_header;	 /* AUTH_HEADER: the field name */
+	char *token_env;	 /* slot name, "EGRESS_PROXY_TOKEN_3"; NULL without auth */
+	bool passthrough;	 /* tls: passthrough */
+};
+
+struct routes {
+	struct route *v;
+	size_t n;
+	char sha256[65]; /* of the canonical JSON below, hex */
+};
+
+/*
+ * {"routes":[…]}. Errors carry source:line:col. Checks: host syntax, duplicates (same host and port), paths absolute and canonical, methods
+ * are tokens, auth_scheme and token_env both or neither, token_env matches EGRESS_PROXY_TOKEN_[0-9]+, passthrough excludes
+ * paths, methods, auth, mount; mount is an absolute, canonical, unique path other than "/".
+ */
+struct routes *routes_parse(struct str text, const char *source, struct err *err) __attribute__((warn_unused_result));
+void routes_free(struct routes *r);
+static inline void routes_free_p(struct routes **r)
+{
+	routes_free(*r);
+}
+#define auto_routes __attribute__((cleanup(routes_free_p)))
+/* Canonical JSON, as `ctl routes get` and the magic host show it. */
+int routes_write(const struct routes *r, struct buf *out, struct err *err);
+
+/* Exact host first, then the longest wildcard; a route with a port beats one without. NULL: none. */
+const struct route *routes_find(const struct routes *r, struct str host, uint16_t port);
+/* Is there any route for this host on any port? (To tell a wrong port from a wrong host.) */
+bool routes_knows_host(const struct routes *r, struct str host);
+/* The route mounted at the first segment(s) of path; *ret_rest is the remaining path ("/…"). */
+const struct route *routes_find_mount(const struct routes *r, struct str path, struct str *ret_rest);
+
+#endif

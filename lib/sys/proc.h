@@ -1,0 +1,58 @@
+/*
+ * proc: children by argument vectors, never through a shell.
+ *
+ * An exec that fails is an error of proc_spawn itself (reported over a close-on-exec pipe), not an
+ * exit status 127. Children get an empty signal mask, default dispositions, no inherited descriptor
+ * but those asked for, and die with us (PR_SET_PDEATHSIG) unless PROC_DETACH.
+ */
+#ifndef BOTTLE_SYS_PROC_H
+#define BOTTLE_SYS_PROC_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#define PROC_DETACH 0x1u     /* may outlive us */
+#define PROC_NEW_GROUP 0x2u  /* own process group: a terminal's Ctrl-C does not reach it */
+#define PROC_FOREGROUND 0x4u /* with PROC_NEW_GROUP: becomes the terminal's foreground group */
+
+enum proc_io {
+	PROC_INHERIT, /* our own descriptor */
+	PROC_NULL,    /* /dev/null */
+	PROC_PIPE,    /* a pipe; our end, non-blocking and close-on-exec, in struct proc */
+};
+
+struct proc_spec {
+	const char *const *argv;  /* NULL-terminated; argv[0] is looked up in PATH when it has no '/' */
+	const char *const *envp;  /* NULL: ours */
+	const char *cwd;	  /* NULL: ours */
+	enum proc_io in, out, err; /* stdio; zero = inherit */
+	unsigned flags;
+};
+
+struct proc {
+	pid_t pid;
+	int in, out, err; /* our pipe ends or -1 */
+};
+
+int proc_spawn(const struct proc_spec *spec, struct proc *ret, struct err *err)
+	__attribute__((warn_unused_result));
+
+/* "exit status 3" / "killed by signal 9 (KILL)" */
+void proc_status_text(int wait_status, char *buf, size_t size);
+/* Shell convention: exit status, or 128 + signal. */
+int proc_exit_code(int wait_status);
+
+/*
+ * Runs to the end: feeds `input` to stdin, collects stdout into `out` and stderr into `errout` (NULL:
+ * dropped; each bounded by its buffer's maximum — more output than that is an error), at most
+ * timeout_ms (then SIGKILL, E_TIMEOUT). Returns 0 when it ran and was reaped; *ret_status has the wait
+ * status. Blocking; not for use inside the loop.
+ */
+int proc_run(const struct proc_spec *spec, struct str input, struct buf *out, struct buf *errout, int timeout_ms,
+	     int *ret_status, struct err *err) __attribute__((warn_unused_result));
+
+#endif

@@ -1,0 +1,15 @@
+/*
+ * sandbox: what a process gives up before it meets bytes from outside, one function per role.
+ */
+#ifndef BOTTLE_SYS_SANDBOX_H
+#define BOTTLE_SYS_SANDBOX_H
+
+#include "base/err.h"
+
+/* Any process that holds secrets: no core dump, not ptraceable, no new privileges (PR_SET_DUMPABLE 0, RLIMIT_CORE 0, PR_SET_NO_NEW_PRIVS). */
+int sandbox_secrets(struct err *err) __attribute__((warn_unused_result));
+
+/* A proxy sidecar: sandbox_secrets, SIGPIPE ignored, descriptor limit raised to its hard maximum. */
+int sandbox_proxy(struct err *err) __attribute__((warn_unused_result));
+
+#endif
