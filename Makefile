@@ -94,7 +94,8 @@ LIBS := mbedtls mbedx509 mbedcrypto jansson yaml
 # Recipes shared by the configurations: $(config) is read off the target, $(O)/<kind>/<config>/…
 config  = $(word 2,$(subst /, ,$(patsubst $(O)/%,%,$@)))
 say     = $(if $(V),,@printf '  %-8s%s\n' $1 $(patsubst $(O)/%,%,$@); )mkdir -p $(@D);
-compile = $(call say,CC) $(cc_$(config)) $(cflags_$(config)) -MMD -MP -c -o $@ $<
+banned  = $(if $(filter lib/% applets/%,$<),-include base/banned.h)
+compile = $(call say,CC) $(cc_$(config)) $(cflags_$(config)) $(banned) -MMD -MP -c -o $@ $<
 archive = $(call say,AR) rm -f $@; ar rcsD $@ $(filter %.o,$^)
 # link CONFIG[,FLAGS[,LIBRARIES]]: the prerequisites that are objects and archives, into $@
 link    = $(call say,LINK) $(cc_$1) $(ldflags_$1) $2 -o $@ $(filter %.o %.a,$^) \

@@ -15,7 +15,7 @@ struct arena_block;
 
 struct arena {
 	struct arena_block *head;
-	size_t used; /* bytes handed out since init/reset */
+	size_t used; /* bytes handed out since init/reset, rounded up for alignment */
 	size_t max;
 };
 

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets atoi atol atoll sscanf system popen alloca tmpnam mktemp
+#undef alloca /* a macro in both C libraries, which may not be poisoned as such */
+
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok gets
+#pragma GCC poison atoi atol atoll sscanf system popen alloca tmpnam mktemp
 
 #endif

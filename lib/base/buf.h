@@ -18,15 +18,21 @@
 
 struct buf {
 	char *mem;
-	size_t off; /* first unread byte in mem */
-	size_t len; /* unread bytes */
-	size_t cap; /* size of mem */
-	size_t max; /* len never exceeds this */
+	size_t off;  /* first unread byte in mem */
+	size_t len;  /* unread bytes */
+	size_t cap;  /* size of mem */
+	size_t max;  /* len never exceeds this */
 	bool secret; /* wipe memory before it is given back */
 };
 
-#define BUF_INIT(maximum) { .mem = NULL, .off = 0, .len = 0, .cap = 0, .max = (maximum), .secret = false }
-#define BUF_INIT_SECRET(maximum) { .mem = NULL, .off = 0, .len = 0, .cap = 0, .max = (maximum), .secret = true }
+#define BUF_INIT(maximum)                                                                    \
+	{                                                                                    \
+		.mem = NULL, .off = 0, .len = 0, .cap = 0, .max = (maximum), .secret = false \
+	}
+#define BUF_INIT_SECRET(maximum)                                                            \
+	{                                                                                   \
+		.mem = NULL, .off = 0, .len = 0, .cap = 0, .max = (maximum), .secret = true \
+	}
 
 void buf_init(struct buf *b, size_t max);
 void buf_fini(struct buf *b);
@@ -41,7 +47,10 @@ static inline size_t buf_room(const struct buf *b)
 	return b->max - b->len;
 }
 
-/* All return 0, or -1 with E_LIMIT when the maximum would be passed (nothing is added then). */
+/*
+ * All return 0, or -1 with E_LIMIT when the maximum would be passed (nothing is added then).
+ * `s` may lie in b itself.
+ */
 int buf_add(struct buf *b, struct str s, struct err *err) __attribute__((warn_unused_result));
 int buf_addz(struct buf *b, const char *z, struct err *err) __attribute__((warn_unused_result));
 int buf_addc(struct buf *b, char c, struct err *err) __attribute__((warn_unused_result));
@@ -55,15 +64,20 @@ int buf_addf(struct buf *b, struct err *err, const char *fmt, ...)
 char *buf_reserve(struct buf *b, size_t n, struct err *err) __attribute__((warn_unused_result));
 void buf_commit(struct buf *b, size_t n);
 
-/* Drops n (<= len) bytes from the front. Memory is given back when the buffer empties and it is larger than BUF_KEEP. */
+/* Drops n (<= len) bytes from the front. Memory is given back when the buffer empties and it is
+ * larger than BUF_KEEP. */
 void buf_consume(struct buf *b, size_t n);
 void buf_clear(struct buf *b);
 /* Gives memory back when empty (idle connections hold none). */
 void buf_shrink(struct buf *b);
 
-/* Terminated view of the content; the NUL is not counted in len. Aborts never; needs max > len. */
+/* Drops bytes from the end until len (<= the length now) are left. */
+void buf_truncate(struct buf *b, size_t len);
+
+/* Terminated view of the content until the next change; the NUL counts neither in len nor in max. */
 const char *buf_z(struct buf *b);
-/* Moves the content out as a heap string, terminated; *ret_len may be NULL. The buffer is empty afterwards. */
+/* Moves the content out as a heap string, terminated; *ret_len may be NULL. The buffer is empty
+ * afterwards. */
 char *buf_take(struct buf *b, size_t *ret_len) __attribute__((warn_unused_result));
 
 #endif

@@ -19,16 +19,16 @@
 
 enum err_code {
 	E_NONE = 0,
-	E_BAD,	     /* bad input: text, arguments, peer's bytes */
+	E_BAD,       /* bad input: text, arguments, peer's bytes */
 	E_USAGE,     /* bad command line; applets exit 2 */
-	E_SYS,	     /* a system call failed; the message ends in strerror */
-	E_IO,	     /* peer closed, reset or broke its protocol */
+	E_SYS,       /* a system call failed; the message ends in strerror */
+	E_IO,        /* peer closed, reset or broke its protocol */
 	E_TIMEOUT,   /* a wait ran out */
 	E_LIMIT,     /* a maximum of limits.h was reached */
 	E_NOTFOUND,  /* the named thing does not exist */
 	E_EXISTS,    /* the named thing exists already */
 	E_DENIED,    /* policy or permission refuses */
-	E_TLS,	     /* handshake or verification */
+	E_TLS,       /* handshake or verification */
 	E_CHILD,     /* a child process failed */
 	E_CANCELLED, /* the operator said no, or a signal asked to stop */
 };
@@ -40,7 +40,10 @@ struct err {
 	char text[ERR_TEXT_MAX]; /* always terminated; cut with "..." when too long */
 };
 
-#define ERR_INIT { .code = E_NONE, .text = "" }
+#define ERR_INIT                           \
+	{                                  \
+		.code = E_NONE, .text = "" \
+	}
 
 /* Records an error. Always returns -1. Control characters in the result are replaced by '?'. */
 int err_set(struct err *err, enum err_code code, const char *fmt, ...)

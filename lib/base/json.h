@@ -17,9 +17,18 @@
 
 struct json; /* a node; jansson's json_t underneath */
 
-enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STR, JSON_ARRAY_T, JSON_OBJECT_T };
+/* Names keep clear of the library's own (json_type, JSON_NULL, json_object …). */
+enum json_kind {
+	JSON_KIND_NULL,
+	JSON_KIND_BOOL,
+	JSON_KIND_NUMBER,
+	JSON_KIND_STR,
+	JSON_KIND_ARRAY,
+	JSON_KIND_OBJECT,
+};
 
-/* `source` names the text in errors. The result is freed with json_free. Numbers must be integers that fit 63 bits (or E_BAD). */
+/* `source` names the text in errors. The result is freed with json_free. Numbers must be integers
+ * that fit 63 bits (or E_BAD). */
 struct json *json_parse(struct str text, const char *source, struct err *err)
 	__attribute__((warn_unused_result));
 void json_free(struct json *j);
@@ -29,13 +38,19 @@ static inline void json_free_p(struct json **j)
 }
 #define auto_json __attribute__((cleanup(json_free_p)))
 
-enum json_type json_type(const struct json *j);
+/* JSON_KIND_NULL when j is NULL. */
+enum json_kind json_kind(const struct json *j);
 /* NULL when absent or not an object. */
 struct json *json_get(const struct json *obj, const char *key);
 size_t json_len(const struct json *arr_or_obj);
 struct json *json_at(const struct json *arr, size_t i);
-/* Iterates members in document order: i = 0 .. json_len-1. */
-struct json *json_member(const struct json *obj, size_t i, struct str *ret_key);
+/*
+ * Walks the members in document order; NULL after the last one (or when obj is not an object):
+ *	void *pos = NULL;
+ *	while ((value = json_each(obj, &pos, &key)))
+ * The object must not change meanwhile.
+ */
+struct json *json_each(const struct json *obj, void **pos, struct str *ret_key);
 /* Empty view / 0 / false when the node has another type or is NULL. */
 struct str json_str(const struct json *j);
 int64_t json_int(const struct json *j);
@@ -45,8 +60,8 @@ bool json_bool(const struct json *j);
  * Building. Setters take over the value node. Keys and strings must be UTF-8; invalid bytes are
  * replaced by U+FFFD.
  */
-struct json *json_object(void);
-struct json *json_array(void);
+struct json *json_new_object(void);
+struct json *json_new_array(void);
 struct json *json_new_str(struct str s);
 struct json *json_new_int(int64_t v);
 struct json *json_new_bool(bool v);

@@ -4,41 +4,55 @@
 #ifndef BOTTLE_BASE_LIMITS_H
 #define BOTTLE_BASE_LIMITS_H
 
+#include <stddef.h>
+
 #define KIB(n) ((size_t)(n) << 10)
 #define MIB(n) ((size_t)(n) << 20)
 
 /* base */
-#define BUF_KEEP KIB(16)      /* an emptied buffer larger than this gives its memory back */
-#define JSON_TEXT_MAX MIB(4)  /* one JSON document: a bundle with a system CA file is about 300 KiB */
+#define BUF_KEEP KIB(16)     /* an emptied buffer larger than this gives its memory back */
+#define JSON_TEXT_MAX MIB(4) /* one document: a bundle with a system CA file is about 300 KiB */
 #define JSON_DEPTH_MAX 64
+#define JSON_NODES_MAX 50000 /* values in one document; bounds its memory to about 15 MiB */
 #define YAML_TEXT_MAX MIB(1)
 #define YAML_DEPTH_MAX 32
 #define YAML_NODES_MAX 20000
+#define ARENA_BLOCK_MIN KIB(1)  /* first block of an arena; each next one doubles */
+#define ARENA_BLOCK_MAX KIB(64) /* until here */
+#define ARENA_KEEP KIB(16)      /* a block up to this size survives a reset */
+#define GLOB_WORD_MAX 64        /* longer words get no "did you mean" */
+#define LOG_LINE_MAX KIB(2)     /* one line of talk, before escaping */
+#define LOG_EVENT_MAX KIB(16)   /* one event line with its newline */
+#define OPTS_LIST_MAX 64        /* values of one repeatable option */
 
 /* http: heads (RFC 9112 leaves the numbers to us; 431/400 past them) */
-#define HTTP_HEAD_MAX KIB(64)	  /* request or status line + fields + final CRLF */
-#define HTTP_LINE_MAX KIB(16)	  /* request line: longer targets are refused */
-#define HTTP_FIELDS_MAX 200	  /* fields in one head or trailer section */
-#define HTTP_TRAILER_MAX KIB(8)	  /* trailer section */
-#define HTTP_CHUNK_LINE_MAX 256	  /* chunk-size line with extensions */
-#define HTTP_INTERIM_MAX 20	  /* 1xx responses before the final one */
+#define HTTP_HEAD_MAX KIB(64)   /* request or status line + fields + final CRLF */
+#define HTTP_LINE_MAX KIB(16)   /* request line: longer targets are refused */
+#define HTTP_FIELDS_MAX 200     /* fields in one head or trailer section */
+#define HTTP_TRAILER_MAX KIB(8) /* trailer section */
+#define HTTP_CHUNK_LINE_MAX 256 /* chunk-size line with extensions */
+#define HTTP_INTERIM_MAX 20     /* 1xx responses before the final one */
 
 /* proxy: buffers of one connection, bytes */
-#define PROXY_READ_SIZE KIB(16)	  /* one read; the size of a TLS record */
-#define PROXY_OUT_HIGH KIB(256)	  /* stop reading the other side above this */
-#define PROXY_OUT_LOW KIB(64)	  /* and go on below this */
-#define PROXY_OUT_MAX MIB(1)	  /* hard maximum of one output buffer */
-#define PROXY_CONNS_MAX 20000	  /* client connections; above it 503 */
+#define PROXY_READ_SIZE KIB(16) /* one read; the size of a TLS record */
+#define PROXY_OUT_HIGH KIB(256) /* stop reading the other side above this */
+#define PROXY_OUT_LOW KIB(64)   /* and go on below this */
+#define PROXY_OUT_MAX MIB(1)    /* hard maximum of one output buffer */
+#define PROXY_CONNS_MAX 20000   /* client connections; above it 503 */
 
 /* proxy: times, milliseconds */
-#define PROXY_HEAD_TIMEOUT_MS (60 * 1000)	   /* a request head, from its first byte or accept */
-#define PROXY_HANDSHAKE_TIMEOUT_MS (30 * 1000)	   /* TLS on either side */
-#define PROXY_CONNECT_TIMEOUT_MS (10 * 1000)	   /* TCP, each address */
-#define PROXY_IDLE_TIMEOUT_MS (60 * 60 * 1000)	   /* both directions silent, exchange open */
+#define PROXY_HEAD_TIMEOUT_MS (60 * 1000)      /* a request head, from its first byte or accept */
+#define PROXY_HANDSHAKE_TIMEOUT_MS (30 * 1000) /* TLS on either side */
+#define PROXY_CONNECT_TIMEOUT_MS (10 * 1000)   /* TCP, each address */
+#define PROXY_IDLE_TIMEOUT_MS (60 * 60 * 1000) /* both directions silent, exchange open */
 #define PROXY_KEEPALIVE_TIMEOUT_MS (60 * 60 * 1000) /* a client connection between requests */
-#define PROXY_DRAIN_MS (5 * 1000)		   /* TERM: in-flight exchanges may finish */
+#define PROXY_DRAIN_MS (5 * 1000)                   /* TERM: in-flight exchanges may finish */
 
 /* sys */
 #define LOOP_BATCH 256 /* events taken from the kernel in one round */
+
+/* applets */
+#define COMMANDS_MAX 128       /* names a did-you-mean chooses from */
+#define HELP_TEXT_MAX KIB(256) /* help, manual page */
 
 #endif

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "base/buf.h"
+#include "base/limits.h"
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
@@ -31,12 +32,12 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 	} while (0)
 
 /*
- * An event line under construction: log_event_begin writes `{"ts":"…Z","component":"…","event":"…"`,
- * the setters add members, log_event_end closes and writes it. Values are escaped. The struct lives on
- * the stack; a line longer than LOG_EVENT_MAX is cut at a member boundary and gets "cut":true.
+ * An event line under construction: log_event_begin writes
+ * `{"ts":"…Z","component":"…","event":"…"`, the setters add members, log_event_end closes and
+ * writes it. Values are escaped. The struct lives on the stack; a member that would make the line
+ * longer than LOG_EVENT_MAX is left out and the line gets "cut":true. Every log_event_begin is
+ * followed by a log_event_end, which also frees.
  */
-#define LOG_EVENT_MAX 16384
-
 struct log_event {
 	struct buf line;
 	bool cut;

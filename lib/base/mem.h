@@ -50,11 +50,11 @@ static inline void mem_close_p(const int *fd)
 }
 #define auto_close __attribute__((cleanup(mem_close_p)))
 
-#define steal(pp)                                \
-	({                                       \
-		__typeof__(*(pp)) tmp_ = *(pp);  \
-		*(pp) = NULL;                    \
-		tmp_;                            \
+#define steal(pp)                               \
+	({                                      \
+		__typeof__(*(pp)) tmp_ = *(pp); \
+		*(pp) = NULL;                   \
+		tmp_;                           \
 	})
 static inline int steal_fd(int *fd)
 {
@@ -65,6 +65,6 @@ static inline int steal_fd(int *fd)
 }
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

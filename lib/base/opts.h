@@ -1,8 +1,8 @@
 /*
  * opts: an option table gives values, help and usage errors.
  *
- * Long options (`--name VALUE`, `--name=VALUE`), short ones with a letter, `--` ends options, options
- * and operands may be mixed. Unknown option: one line with a did-you-mean, E_USAGE.
+ * Long options (`--name VALUE`, `--name=VALUE`), short ones with a letter, `--` ends options,
+ * options and operands may be mixed. Unknown option: one line with a did-you-mean, E_USAGE.
  * `--help` and `-h` are always there. Help text exists once, here.
  */
 #ifndef BOTTLE_BASE_OPTS_H
@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/limits.h"
 
 enum opt_type {
 	OPT_FLAG,     /* bool */
@@ -23,35 +24,36 @@ enum opt_type {
 };
 
 struct opt_list {
-	const char *v[64];
+	const char *v[OPTS_LIST_MAX];
 	size_t n;
 };
 
 struct opt {
 	const char *name; /* long name without dashes */
-	char letter;	  /* 0 = none */
+	char letter;      /* 0 = none */
 	enum opt_type type;
 	void *out;
-	int min, max;	       /* OPT_INT */
-	const char *arg;       /* name of the value in help: "FILE" */
-	const char *help;      /* one line */
+	int min, max;     /* OPT_INT */
+	const char *arg;  /* name of the value in help: "FILE" */
+	const char *help; /* one line */
 };
 
 struct opts_spec {
-	const char *usage;    /* "start AGENT [options] [-- CMD…]" */
-	const char *about;    /* one or two sentences */
-	const struct opt *opts; /* ends with name == NULL; may be NULL */
-	const char *example;  /* shown under "Example:", may hold several lines */
+	const char *usage;              /* "start AGENT [options] [-- CMD…]" */
+	const char *about;              /* one or two sentences */
+	const struct opt *opts;         /* ends with name == NULL; may be NULL */
+	const char *example;            /* shown under "Example:", may hold several lines */
 	int operands_min, operands_max; /* max -1: any number */
+	bool takes_rest;      /* words after "--" go to ret->rest; otherwise they are operands */
 	bool stop_at_operand; /* options end at the first operand (sub-commands follow) */
 };
 
 struct opts_result {
 	char **operands; /* points into argv (which is permuted), terminated by NULL */
 	int operand_count;
-	char **rest;	 /* after "--", or NULL when there was none */
+	char **rest; /* after "--" (takes_rest), or NULL when there was none */
 	int rest_count;
-	bool help;	 /* --help was given; nothing else was checked */
+	bool help; /* --help was given; nothing else was checked */
 };
 
 /*

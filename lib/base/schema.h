@@ -17,16 +17,16 @@
 #include "base/yaml.h"
 
 enum schema_type {
-	SCHEMA_STR,	 /* char *, heap */
-	SCHEMA_BOOL,	 /* bool: true/false only */
-	SCHEMA_INT,	 /* int64_t within min..max */
-	SCHEMA_ENUM,	 /* int: index into `names` */
+	SCHEMA_STR,      /* char *, heap */
+	SCHEMA_BOOL,     /* bool: true/false only */
+	SCHEMA_INT,      /* int64_t within min..max */
+	SCHEMA_ENUM,     /* int: index into `names` */
 	SCHEMA_STR_LIST, /* struct str_list; a lone scalar is accepted when SCHEMA_OR_ONE is set */
-	SCHEMA_STR_MAP,	 /* struct str_map: name -> string, order kept, positions kept */
-	SCHEMA_MAP,	 /* a nested struct, described by `sub` */
+	SCHEMA_STR_MAP,  /* struct str_map: name -> string, order kept, positions kept */
+	SCHEMA_MAP,      /* a nested struct, described by `sub` */
 	SCHEMA_MAP_LIST, /* struct obj_list of nested structs, described by `sub` */
-	SCHEMA_CUSTOM,	 /* `check` reads the node itself */
-	SCHEMA_IGNORED,	 /* accepted and passed over (keys that belong to other programs) */
+	SCHEMA_CUSTOM,   /* `check` reads the node itself */
+	SCHEMA_IGNORED,  /* accepted and passed over (keys that belong to other programs) */
 };
 
 #define SCHEMA_REQUIRED 0x1u
@@ -52,39 +52,42 @@ struct obj_list {
 struct schema;
 struct schema_ctx {
 	const char *source; /* file name for messages */
-	void *user;	    /* for validators */
+	void *user;         /* for validators */
 };
 
 struct schema_key {
 	const char *name;
 	enum schema_type type;
 	unsigned flags;
-	size_t offset;		   /* offsetof in the struct */
-	size_t set_offset;	   /* offsetof of a bool that records "was given"; 0 = none */
-	int64_t min, max;	   /* SCHEMA_INT; for strings and lists the length limits when max > 0 */
-	const char *const *names;  /* SCHEMA_ENUM: NULL-terminated */
-	const struct schema *sub;  /* SCHEMA_MAP, SCHEMA_MAP_LIST */
+	size_t offset;     /* offsetof in the struct */
+	size_t set_offset; /* offsetof of a bool that records "was given"; 0 = none */
+	int64_t min, max;  /* SCHEMA_INT; for strings and lists the length limits when max > 0 */
+	const char *const *names; /* SCHEMA_ENUM: NULL-terminated */
+	const struct schema *sub; /* SCHEMA_MAP, SCHEMA_MAP_LIST */
 	/* Runs after the generic reading; for SCHEMA_CUSTOM instead of it. `out` is the struct. */
-	int (*check)(const struct schema_ctx *ctx, const struct yaml *node, void *out, struct err *err);
+	int (*check)(const struct schema_ctx *ctx, const struct yaml *node, void *out,
+		     struct err *err);
 	const char *doc; /* one line for the generated reference */
 };
 
 struct schema {
-	const char *what;	       /* "route", "bottle", … for messages */
-	size_t size;		       /* sizeof the struct */
+	const char *what;              /* "route", "bottle", … for messages */
+	size_t size;                   /* sizeof the struct */
 	const struct schema_key *keys; /* ends with name == NULL */
 	/* Whole-object check after all keys (both-or-neither rules); may be NULL. */
-	int (*check)(const struct schema_ctx *ctx, const struct yaml *node, void *out, struct err *err);
+	int (*check)(const struct schema_ctx *ctx, const struct yaml *node, void *out,
+		     struct err *err);
 };
 
-/* `out` must be zeroed or hold the defaults. On failure what was read so far is left for the owner's fini. */
+/* `out` must be zeroed or hold the defaults. On failure what was read so far is left for the
+ * owner's fini. */
 int schema_read(const struct schema *s, const struct schema_ctx *ctx, const struct yaml *node,
 		void *out, struct err *err) __attribute__((warn_unused_result));
 /* Frees every string, list, map and nested object the schema describes; `out` is zeroed. */
 void schema_free(const struct schema *s, void *out);
 
 /* "source:line:col: text" as E_BAD; returns -1. For validators. */
-int schema_error(const struct schema_ctx *ctx, const struct yaml *at, struct err *err, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+int schema_error(const struct schema_ctx *ctx, const struct yaml *at, struct err *err,
+		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -69,13 +70,25 @@ bool str_split(struct str *rest, char sep, struct str *ret_piece);
 int str_to_u64(struct str s, uint64_t max, uint64_t *ret);
 int str_hex_to_u64(struct str s, uint64_t max, uint64_t *ret);
 
-/* A heap copy, terminated. A NUL inside stays (the caller checks with str_has_ctl where it matters). */
+/* A heap copy, terminated. A NUL inside stays (the caller checks with str_has_ctl where it
+ * matters). */
 char *str_dupz(struct str s) __attribute__((malloc, returns_nonnull, warn_unused_result));
 
 /* Any byte < 0x20 or 0x7f. */
 bool str_has_ctl(struct str s);
 /* Well-formed UTF-8: shortest form, no surrogates, <= U+10FFFF (RFC 3629). */
 bool str_is_utf8(struct str s);
+/*
+ * Length (1..4) of the well-formed UTF-8 sequence that starts at s.p[at], or 0 when there is none.
+ * *ret_cp (may be NULL) is the code point.
+ */
+size_t str_utf8_at(struct str s, size_t at, uint32_t *ret_cp);
+
+/* Code points that move a terminal's cursor or worse: C0, DEL and C1 (U+0080..U+009F). */
+static inline bool str_is_control(uint32_t cp)
+{
+	return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f);
+}
 
 static inline char ascii_lower(char c)
 {
