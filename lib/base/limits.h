@@ -55,4 +55,16 @@
 #define COMMANDS_MAX 128       /* names a did-you-mean chooses from */
 #define HELP_TEXT_MAX KIB(256) /* help, manual page */
 
+/* manifest */
+#define MANIFEST_FILE_MAX MIB(1)     /* one bottle or agent file; the body is a system prompt */
+#define MANIFEST_NAME_MAX 40	     /* bytes of a name: "bottle-egress-proxy-" + identity is a DNS label (63) */
+#define MANIFEST_DIR_MAX 1000	     /* entries looked at in bottles/ or agents/ */
+#define MANIFEST_EXTENDS_DEPTH 16    /* levels of parents */
+#define MANIFEST_LIST_MAX 1000	     /* entries of one list of a bottle */
+#define MANIFEST_ENV_VALUE_MAX KIB(32) /* one value of `env` */
+#define MANIFEST_TEXT_MAX KIB(4)     /* one scalar of a bottle: path, URL, command argument */
+#define SECRET_MAX KIB(32)	     /* one credential or secret environment value */
+#define PLAN_TEXT_MAX MIB(4)	     /* the JSON or text form of a plan */
+#define BUNDLE_MAX MIB(4)	     /* = JSON_TEXT_MAX, what the reader takes */
+
 #endif
