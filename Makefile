@@ -27,7 +27,9 @@ SHELL     := /bin/bash
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SECONDEXPANSION:
-.PHONY: FORCE all programs check unit asan-unit fuzz fuzz-replay lint bench demo install clean format
+.PHONY: FORCE all programs check unit asan-unit fuzz fuzz-replay \
+	lint lint-format lint-layers lint-text lint-scripts lint-cppcheck lint-tidy \
+	bench demo install clean format
 
 all: $(O)/bottle $(O)/applets
 
@@ -194,5 +196,51 @@ $(HARNESSES:%=fuzz-%): fuzz-%: $(O)/fuzz/asan/fuzz_%
 	@mkdir -p $(O)/fuzz/corpus/$*
 	$< -max_total_time=$(FUZZ_TIME) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
 		-artifact_prefix=$(O)/fuzz/$*- $(O)/fuzz/corpus/$* tests/fuzz/corpus/$*
+
+# --- lint -----------------------------------------------------------------------------------------
+
+lint: lint-format lint-layers lint-text lint-scripts lint-cppcheck lint-tidy all programs
+
+C_FILES  := $(sort $(shell find lib applets tests scripts -name '*.[ch]' 2>/dev/null))
+ANALYSED := $(filter lib/%.c applets/%.c,$(C_FILES))
+# The files of ours that start with #!…, by language
+scripts_in = $(shell git ls-files -co --exclude-standard | xargs grep -lIsE -m1 '^\#!.*[/ ]$1\b')
+
+lint-format:
+	@clang-format --dry-run -Werror $(C_FILES)
+format:
+	clang-format -i $(C_FILES)
+lint-layers:
+	@scripts/layers.sh
+lint-text:
+	@scripts/lint-text.sh
+lint-scripts:
+	@shellcheck -S warning $(call scripts_in,(ba)?sh)
+	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \
+		$(call scripts_in,python3) $(shell git ls-files -co --exclude-standard '*.py')
+
+# Each reruns for what changed only: cppcheck keeps its results, clang-tidy follows the objects.
+lint-cppcheck: $(O)/gen/build_info.inc $(O)/gen/embed.inc
+	@mkdir -p $(O)/lint/cppcheck
+	@cppcheck --quiet --error-exitcode=1 --std=c11 -j2 --cppcheck-build-dir=$(O)/lint/cppcheck \
+		--enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem -D_GNU_SOURCE= -D__linux__ -D__x86_64__ \
+		-Ilib -Iapplets -I$(O)/gen lib applets
+hints = $(if $(filter %/err.c,$<),,-include scripts/analyzer_hints.h -Wno-unused-value)
+lint-tidy: $(ANALYSED:%.c=$(O)/lint/%.tidy)
+$(O)/lint/%.tidy: %.c $(O)/obj/asan/%.o .clang-tidy
+	$(call say,TIDY) clang-tidy --quiet $< -- $(cflags_asan) $(banned) $(hints) >$@.log 2>&1 || \
+		{ grep -v 'warnings\? generated' $@.log; exit 1; }; mv $@.log $@
+
+# --- the rest -------------------------------------------------------------------------------------
+
+bench: all
+	tests/bench/run
+demo:
+	scripts/bootstrap
+	+@$(MAKE) --no-print-directory all
+	scripts/demo
+clean:
+	rm -rf $(filter-out $(DEPS),$(wildcard $(O)/*))
 
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)

@@ -153,7 +153,7 @@ get() {
 	fi
 	say "$name $version: fetching"
 	from_debian "$package" || say "$name: not from a Debian source package"
-	for candidate in "$out"/apt/get/"${package}_$version".orig.tar.*; do
+	for candidate in "$out/apt/get/${package}_$version.orig.tar".*; do
 		hash_ok "$candidate" "$sha256" && { mv "$candidate" "$file"; return; }
 	done
 	from_url "$url" "$file.part" || say "$name: not from $url"
@@ -217,6 +217,9 @@ update() {
 }
 
 update check && exit 0
+for tool in gcc make cmake bzip2 xz "${CC%%/*}"; do
+	[ -z "$tool" ] || command -v "$tool" >/dev/null || die "$tool is not installed: run scripts/bootstrap"
+done
 exec 9>"$out/.lock"
 flock -n 9 || { say "another build of the libraries is running; waiting for it"; flock 9; }
 update build

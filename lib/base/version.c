@@ -14,8 +14,8 @@ const char *bottle_revision(void)
 
 const struct version_dependency *bottle_dependencies(size_t *ret_n)
 {
-#define DEPENDENCY(name, version) {name, version},
-	static const struct version_dependency table[] = {BUILD_DEPENDENCIES(DEPENDENCY)};
+#define DEPENDENCY(name, version) { name, version },
+	static const struct version_dependency table[] = { BUILD_DEPENDENCIES(DEPENDENCY) };
 #undef DEPENDENCY
 
 	*ret_n = sizeof(table) / sizeof(table[0]);
