@@ -1,0 +1,202 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+
+#define CUT_TAIL ",\"cut\":true"
+#define TAIL_MAX (sizeof(CUT_TAIL "}\n") - 1)
+
+/* Process-wide on purpose: standard output and error are, too. */
+static struct {
+	const char *component;
+	enum log_level level;
+	int event_fd;
+	bool torn; /* the last event was written in part: its line is still open */
+} state = { .component = "bottle", .level = LOG_INFO, .event_fd = STDOUT_FILENO };
+
+void log_init(const char *component, enum log_level level)
+{
+	state.component = component;
+	state.level = level;
+}
+
+void log_set_level(enum log_level level)
+{
+	state.level = level;
+}
+
+bool log_enabled(enum log_level level)
+{
+	return level <= state.level;
+}
+
+void log_event_fd(int fd)
+{
+	state.event_fd = fd;
+	state.torn = false;
+}
+
+/* *ret_done is what was written, also on failure. */
+static int write_all(int fd, struct str s, size_t *ret_done)
+{
+	*ret_done = 0;
+	while (*ret_done < s.n) {
+		ssize_t n = write(fd, s.p + *ret_done, s.n - *ret_done);
+
+		if (n > 0)
+			*ret_done += (size_t)n;
+		else if (n == 0 || errno != EINTR)
+			return -1;
+	}
+	return 0;
+}
+
+/* --- talk -------------------------------------------------------------------------------------- */
+
+static const char *level_name(enum log_level level)
+{
+	static const char *const names[] = { "error", "warning", "info", "debug" };
+
+	return names[level];
+}
+
+/*
+ * Buffers here are large enough for what is always there, hence `(void)!`, which drops a result
+ * that may otherwise not be ignored.
+ */
+
+/* Each byte of a control character, or that is not UTF-8, as \xNN. */
+static void add_visible(struct buf *out, struct str s)
+{
+	for (size_t i = 0; i < s.n;) {
+		uint32_t cp;
+		size_t n = str_utf8_at(s, i, &cp);
+		bool hide = n == 0 || str_is_control(cp);
+
+		if (n == 0)
+			n = 1;
+		for (size_t end = i + n; i < end; i++) {
+			if (hide)
+				(void)!buf_addf(out, NULL, "\\x%02x", (unsigned char)s.p[i]);
+			else
+				(void)!buf_addc(out, s.p[i], NULL);
+		}
+	}
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	auto_buf line = BUF_INIT(LOG_LINE_MAX * 4 + 256);
+	char text[LOG_LINE_MAX];
+	int saved = errno;
+	size_t written;
+	va_list ap;
+	int n;
+
+	if (!log_enabled(level))
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		n = 0;
+	(void)!buf_addf(&line, NULL, "%s: %s: ", state.component, level_name(level));
+	if ((size_t)n < sizeof(text)) {
+		add_visible(&line, str_mem(text, (size_t)n));
+	} else {
+		add_visible(&line, str_mem(text, sizeof(text) - 1));
+		(void)!buf_addz(&line, "...", NULL);
+	}
+	(void)!buf_addc(&line, '\n', NULL);
+	/* Nobody to tell when standard error is gone. */
+	(void)!write_all(STDERR_FILENO, buf_str(&line), &written);
+	errno = saved;
+}
+
+/* --- events ------------------------------------------------------------------------------------ */
+
+static void add_time(struct buf *line)
+{
+	struct timespec now = { 0 };
+	struct tm tm;
+	char date[32];
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	if (!gmtime_r(&now.tv_sec, &tm) || strftime(date, sizeof(date), "%FT%T", &tm) == 0)
+		date[0] = '\0';
+	(void)!buf_addf(line, NULL, "{\"ts\":\"%s.%03ldZ\"", date, now.tv_nsec / 1000000);
+}
+
+void log_event_begin(struct log_event *ev, const char *event)
+{
+	/* What log_event_end may have to add is kept free. */
+	buf_init(&ev->line, LOG_EVENT_MAX - TAIL_MAX);
+	ev->cut = false;
+	if (state.torn)
+		(void)!buf_addc(&ev->line, '\n', NULL);
+	add_time(&ev->line);
+	log_event_strz(ev, "component", state.component);
+	log_event_strz(ev, "event", event);
+}
+
+/* Adds `,"key":` and the value: text in quotes, or `plain` as it is. All or nothing. */
+static void add_member(struct log_event *ev, const char *key, struct str text, const char *plain)
+{
+	struct buf *line = &ev->line;
+	size_t before = line->len;
+
+	if (buf_addc(line, ',', NULL) < 0 || json_quote(line, str_of(key), NULL) < 0 ||
+	    buf_addc(line, ':', NULL) < 0 ||
+	    (plain ? buf_addz(line, plain, NULL) : json_quote(line, text, NULL)) < 0) {
+		buf_truncate(line, before);
+		ev->cut = true;
+	}
+}
+
+void log_event_str(struct log_event *ev, const char *key, struct str value)
+{
+	add_member(ev, key, value, NULL);
+}
+
+void log_event_strz(struct log_event *ev, const char *key, const char *value)
+{
+	if (value)
+		add_member(ev, key, str_of(value), NULL);
+}
+
+void log_event_u64(struct log_event *ev, const char *key, uint64_t value)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, value);
+	add_member(ev, key, STR_NONE, text);
+}
+
+void log_event_bool(struct log_event *ev, const char *key, bool value)
+{
+	add_member(ev, key, STR_NONE, value ? "true" : "false");
+}
+
+int log_event_end(struct log_event *ev)
+{
+	size_t written;
+	int rc = 0;
+
+	ev->line.max = LOG_EVENT_MAX;
+	if (ev->cut)
+		(void)!buf_addz(&ev->line, CUT_TAIL, NULL);
+	(void)!buf_addz(&ev->line, "}\n", NULL);
+	if (state.event_fd >= 0) {
+		rc = write_all(state.event_fd, buf_str(&ev->line), &written);
+		/* A reader loses the torn line only, when the next one starts with a newline. */
+		state.torn = rc < 0 && (written > 0 || state.torn);
+	}
+	buf_fini(&ev->line);
+	return rc;
+}
