@@ -6,7 +6,8 @@ import pathlib
 import re
 
 SECTIONS = ("policy", "client", "upstream", "expect", "event")
-REPEAT = re.compile(r"\\\{(\d+)\*((?:[^\\}]|\\.)*)\}")
+# The repeated text may hold one more repetition.
+REPEAT = re.compile(r"\\\{(\d+)\*((?:\\\{\d+\*[^}]*\}|\\.|[^\\}])*)\}")
 ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|[rnt0\\])")
 
 
@@ -111,7 +112,7 @@ def _table(header, lines):
     for number, line in lines:
         if not line.strip() or line.startswith("#"):
             continue
-        cells = re.split(r"\t+|  +", line.strip(), len(names) - 1)
+        cells = re.split(r"\t+|  +", line.strip(), len(names) - 1) if len(names) > 1 else [line.strip()]
         if len(cells) != len(names):
             raise BadRecord(f"line {number}: {len(cells)} columns for {len(names)} names")
         yield dict(zip(names, ("" if c == '""' else c for c in cells)))
