@@ -58,9 +58,8 @@ struct opts_result {
 
 /*
  * argv[0] is the command's name as shown in messages, argv[argc] is NULL. E_USAGE on failure; what
- * was read before stays stored. A value is the rest after "=" or the next word, unless that starts
- * with
- * "--" (a forgotten value). An option given twice: the last one counts. Never prints.
+ * was read before stays stored. A value is the rest after "=" or the next word, unless that one
+ * starts with "--" (a forgotten value). An option given twice: the last one counts. Never prints.
  */
 int opts_parse(const struct opts_spec *spec, int argc, char **argv, struct opts_result *ret,
 	       struct err *err) __attribute__((warn_unused_result));

@@ -79,14 +79,21 @@ struct schema {
 		     struct err *err);
 };
 
-/* `out` must be zeroed or hold the defaults. On failure what was read so far is left for the
- * owner's fini. */
+/*
+ * `out` must be zeroed or hold the defaults (strings and lists of them on the heap: they are freed
+ * when the key is given). On failure what was read so far is left for schema_free. "Nothing" (an
+ * empty value, ~, null) is no string, list or map.
+ */
 int schema_read(const struct schema *s, const struct schema_ctx *ctx, const struct yaml *node,
 		void *out, struct err *err) __attribute__((warn_unused_result));
-/* Frees every string, list, map and nested object the schema describes; `out` is zeroed. */
+/*
+ * Frees every string, list, map and nested object the schema describes; `out` is zeroed. What a
+ * SCHEMA_CUSTOM key allocated is the owner's to free before.
+ */
 void schema_free(const struct schema *s, void *out);
 
-/* "source:line:col: text" as E_BAD; returns -1. For validators. */
+/* "source:line:col: text" as E_BAD; returns -1. For validators. Texts do not quote values that may
+ * be secret: a name and what was wanted are enough. */
 int schema_error(const struct schema_ctx *ctx, const struct yaml *at, struct err *err,
 		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
