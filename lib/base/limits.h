@@ -56,15 +56,35 @@
 #define HELP_TEXT_MAX KIB(256) /* help, manual page */
 
 /* manifest */
-#define MANIFEST_FILE_MAX MIB(1)     /* one bottle or agent file; the body is a system prompt */
-#define MANIFEST_NAME_MAX 40	     /* bytes of a name: "bottle-egress-proxy-" + identity is a DNS label (63) */
-#define MANIFEST_DIR_MAX 1000	     /* entries looked at in bottles/ or agents/ */
-#define MANIFEST_EXTENDS_DEPTH 16    /* levels of parents */
-#define MANIFEST_LIST_MAX 1000	     /* entries of one list of a bottle */
+#define MANIFEST_FILE_MAX MIB(1) /* one bottle or agent file; the body is a system prompt */
+#define MANIFEST_NAME_MAX \
+	32 /* bytes: "bottle-egress-proxy-" + identity + "-99" is a DNS label (63) */
+#define MANIFEST_EXTENDS_DEPTH 16      /* levels of parents */
+#define MANIFEST_EXTENDS_MAX 64        /* bottles read for one */
+#define MANIFEST_LIST_MAX 1000         /* entries of one list of a bottle */
 #define MANIFEST_ENV_VALUE_MAX KIB(32) /* one value of `env` */
-#define MANIFEST_TEXT_MAX KIB(4)     /* one scalar of a bottle: path, URL, command argument */
-#define SECRET_MAX KIB(32)	     /* one credential or secret environment value */
-#define PLAN_TEXT_MAX MIB(4)	     /* the JSON or text form of a plan */
-#define BUNDLE_MAX MIB(4)	     /* = JSON_TEXT_MAX, what the reader takes */
+#define MANIFEST_TEXT_MAX KIB(4)       /* one scalar of a bottle: path, URL, command argument */
+#define SECRET_MAX KIB(32)             /* one credential or secret environment value */
+#define PLAN_TEXT_MAX MIB(4)           /* the JSON or text form of a plan */
+#define BUNDLE_MAX MIB(4)              /* = JSON_TEXT_MAX, what the reader takes */
+
+/* net: accepting and lookups */
+#define LISTEN_BATCH 64        /* connections accepted before other descriptors get their turn */
+#define LISTEN_PAUSE_MS 100    /* no accepting after descriptors ran out */
+#define RESOLVE_THREADS 4      /* getaddrinfo at the same time */
+#define RESOLVE_STACK KIB(256) /* stack of such a thread; musl's getaddrinfo takes about 20 KiB */
+#define RESOLVE_CACHE_MAX 1024 /* names known or being looked up */
+#define RESOLVE_TTL_MS (30 * 1000) /* getaddrinfo tells no TTL: short, as for names that move */
+#define RESOLVE_NEG_TTL_MS (2 * 1000)
+#define RESOLVE_NAME_MAX 253 /* RFC 1035 2.3.4, as text without the final dot */
+
+/* net: TLS */
+#define TLS_CHAIN_MAX 10              /* certificates in a verified chain, both ends included */
+#define TLS_ALPN_MAX 4                /* protocols in one ALPN list */
+#define TLS_TICKET_SECONDS (8 * 3600) /* session tickets; keys change twice as often */
+#define TLS_READ_BUDGET                                                                      \
+	KIB(64) /* bytes taken from below in one read: a flood of records that carry no data \
+		   yields */
+#define TLS_CA_FILE_MAX MIB(4) /* PEM bundle: Debian's is 220 KiB */
 
 #endif
