@@ -28,8 +28,8 @@ SHELL     := /bin/bash
 .SECONDARY:
 .SECONDEXPANSION:
 .PHONY: FORCE all programs check unit asan-unit fuzz fuzz-replay \
-	lint lint-format lint-layers lint-text lint-scripts lint-cppcheck lint-tidy \
-	bench demo install clean format
+	lint lint-format lint-layers lint-headers lint-text lint-scripts lint-cppcheck \
+	lint-tidy 	bench demo install clean format
 
 all: $(O)/bottle $(O)/applets
 
@@ -58,9 +58,8 @@ below_backend  := proxy $(below_proxy)
 # with_below LAYER: it and all below it, as far as they have code
 with_below = $(foreach l,$1 $(below_$1),$(if $(wildcard lib/$l/*.c),$l))
 
-APPLET_SOURCES := $(wildcard applets/*.c applets/*/*.c)
-TESTS          := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c))
-HARNESSES      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+TESTS     := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c))
+HARNESSES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # --- configurations -------------------------------------------------------------------------------
 
@@ -143,27 +142,37 @@ $(O)/gen/embed.inc: scripts/embed LICENSE $(shell find docker 2>/dev/null) $(DEP
 	$(call say,GEN) scripts/embed $(DEPS)/licenses >$@
 
 # --- the program ----------------------------------------------------------------------------------
+# $(O)/bottle ships; $(O)/asan/bottle is the same under the sanitizers, for the tests.
 
-$(O)/bottle.debug: $(patsubst %.c,$(O)/obj/musl/%.o,$(APPLET_SOURCES)) \
-		$$(call layer_archives,musl,backend)
+applet_objects = $(patsubst %.c,$(O)/obj/$1/%.o,$(wildcard applets/*.c applets/*/*.c))
+
+$(O)/bottle.debug: $$(call applet_objects,musl) $$(call layer_archives,musl,backend)
 	$(call link,musl)
 $(O)/bottle: $(O)/bottle.debug
 	$(call say,STRIP) objcopy --strip-all $< $@
+$(O)/asan/bottle: $$(call applet_objects,asan) $$(call layer_archives,asan,backend)
+	$(call link,asan)
 
-# applets: a symlink for each line `APPLET(name, symbol)`; the file itself is their list.
-applet_names = sed -n 's/^APPLET(\([^,]*\),.*/\1/p' applets/list.h
-$(O)/applets: applets/list.h
-	@mkdir -p $(O); $(applet_names) >$@
-	@for name in $$(grep -vx bottle $@); do ln -sfn bottle $(O)/$$name; done
+# A symlink for each line `APPLET(name, symbol)`; the file itself is their list.
+$(O)/applets $(O)/asan/applets: applets/list.h
+	@mkdir -p $(@D); sed -n 's/^APPLET(\([^,]*\),.*/\1/p' $< >$@
+	@for name in $$(grep -vx bottle $@); do ln -sfn bottle $(@D)/$$name; done
 
 install: all
 	install -D -m 755 $(O)/bottle $(DESTDIR)$(PREFIX)/bin/bottle
-	for name in $$(grep -vx bottle $(O)/applets); do ln -sfn bottle $(DESTDIR)$(PREFIX)/bin/$$name; done
+	for name in $$(grep -vx bottle $(O)/applets); do \
+		ln -sfn bottle $(DESTDIR)$(PREFIX)/bin/$$name; \
+	done
+	for name in $$(cat $(O)/applets); do \
+		$(O)/bottle help --man $$name | \
+			install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/man/man1/$$name.1; \
+	done
 
 # --- tests ----------------------------------------------------------------------------------------
 # tests/run counts; a program that was not built counts as failed.
 
-programs: $(TESTS:%=$(O)/test/musl/%) $(TESTS:%=$(O)/test/asan/%) $(HARNESSES:%=$(O)/fuzz/asan/fuzz_%)
+programs: $(TESTS:%=$(O)/test/musl/%) $(TESTS:%=$(O)/test/asan/%) \
+	$(HARNESSES:%=$(O)/fuzz/asan/fuzz_%) $(O)/asan/bottle $(O)/asan/applets
 
 check:
 	scripts/bootstrap
@@ -199,7 +208,7 @@ $(HARNESSES:%=fuzz-%): fuzz-%: $(O)/fuzz/asan/fuzz_%
 
 # --- lint -----------------------------------------------------------------------------------------
 
-lint: lint-format lint-layers lint-text lint-scripts lint-cppcheck lint-tidy all programs
+lint: lint-format lint-layers lint-headers lint-text lint-scripts lint-cppcheck lint-tidy all programs
 
 C_FILES  := $(sort $(shell find lib applets tests scripts -name '*.[ch]' 2>/dev/null))
 ANALYSED := $(filter lib/%.c applets/%.c,$(C_FILES))
@@ -212,6 +221,10 @@ format:
 	clang-format -i $(C_FILES)
 lint-layers:
 	@scripts/layers.sh
+# Each header of lib/ compiles on its own, so the order of includes never matters.
+lint-headers: $(DEPS)/musl/ready
+	@for h in $(filter lib/%.h,$(C_FILES)); do \
+		echo "#include \"$$h\"" | $(cc_musl) $(cflags_musl) -I. -fsyntax-only -x c -; done
 lint-text:
 	@scripts/lint-text.sh
 lint-scripts:
