@@ -68,7 +68,8 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 # Paths of the build machine stay out of the binary: two clones give the same bytes.
 COMMON := -std=gnu11 -D_GNU_SOURCE= -Ilib -Iapplets -Itests/unit -I$(O)/gen -g -fPIE \
 	-fstack-protector-strong -ffile-prefix-map=$(CURDIR)=. \
-	-ffile-prefix-map=$(abspath $(O))=build $(WARN)
+	-ffile-prefix-map=$(O)=build \
+	-ffile-prefix-map=$(abspath $(DEPS))=build/deps $(WARN)
 
 # musl: what ships. The compiler is the wrapper that scripts/deps.sh makes.
 cc_musl     := $(DEPS)/musl/bin/musl-gcc
@@ -99,12 +100,17 @@ banned  = $(if $(filter lib/% applets/%,$<),-include base/banned.h)
 compile = $(call say,CC) $(cc_$(config)) $(cflags_$(config)) $(banned) -MMD -MP -c -o $@ $<
 archive = $(call say,AR) rm -f $@; ar rcsD $@ $(filter %.o,$^)
 # link CONFIG[,FLAGS[,LIBRARIES]]: the prerequisites that are objects and archives, into $@
-link    = $(call say,LINK) $(cc_$1) $(ldflags_$1) $2 -o $@ $(filter %.o %.a,$^) \
+link    = $(call say,LINK) $(cc_$1) $(ldflags_$1) $2 -o $@ \
+	$(filter-out $(version_$1),$(filter %.o %.a,$^)) $(version_$1) \
 	$(patsubst %,$(DEPS)/$1/lib/lib%.a,$3 $(LIBS)) $(ldlast_$1)
 # Standard input replaces $@ only if it differs, so that the time of $@ means a change.
 update  = mkdir -p $(@D); cat >$@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-layer_objects  = $(patsubst %.c,$(O)/obj/$1/%.o,$(wildcard lib/$2/*.c))
+# The object that knows the commit is in no archive, so that a commit does not relink every test.
+version_musl  := $(O)/obj/musl/lib/base/version.o
+version_asan  := $(O)/obj/asan/lib/base/version.o
+
+layer_objects  = $(filter-out $(version_$1),$(patsubst %.c,$(O)/obj/$1/%.o,$(wildcard lib/$2/*.c)))
 layer_archives = $(patsubst %,$(O)/obj/$1/lib%.a,$(call with_below,$2))
 # What a unit test is linked from: itself, the sources beside it not called test_*, the layers
 test_layer     = $(firstword $(subst /, ,$1))
@@ -125,14 +131,14 @@ $(O)/obj/musl/lib%.a: $$(call layer_objects,musl,$$*)
 	$(archive)
 $(O)/obj/asan/lib%.a: $$(call layer_objects,asan,$$*)
 	$(archive)
-$(O)/test/musl/%: $$(call test_objects,musl,$$*)
+$(O)/test/musl/%: $$(call test_objects,musl,$$*) | $(version_musl)
 	$(call link,musl,,cmocka)
-$(O)/test/asan/%: $$(call test_objects,asan,$$*)
+$(O)/test/asan/%: $$(call test_objects,asan,$$*) | $(version_asan)
 	$(call link,asan,,cmocka)
 
 # --- generated sources ----------------------------------------------------------------------------
 
-$(O)/obj/musl/lib/base/version.o $(O)/obj/asan/lib/base/version.o: $(O)/gen/build_info.inc
+$(version_musl) $(version_asan): $(O)/gen/build_info.inc
 $(O)/gen/build_info.inc: FORCE
 	@scripts/build-info $(VERSION) | { $(update); }
 
@@ -146,11 +152,11 @@ $(O)/gen/embed.inc: scripts/embed LICENSE $(shell find docker 2>/dev/null) $(DEP
 
 applet_objects = $(patsubst %.c,$(O)/obj/$1/%.o,$(wildcard applets/*.c applets/*/*.c))
 
-$(O)/bottle.debug: $$(call applet_objects,musl) $$(call layer_archives,musl,backend)
+$(O)/bottle.debug: $$(call applet_objects,musl) $(version_musl) $$(call layer_archives,musl,backend)
 	$(call link,musl)
 $(O)/bottle: $(O)/bottle.debug
 	$(call say,STRIP) objcopy --strip-all $< $@
-$(O)/asan/bottle: $$(call applet_objects,asan) $$(call layer_archives,asan,backend)
+$(O)/asan/bottle: $$(call applet_objects,asan) $(version_asan) $$(call layer_archives,asan,backend)
 	$(call link,asan)
 
 # A symlink for each line `APPLET(name, symbol)`; the file itself is their list.
@@ -193,7 +199,8 @@ harness_layers = $(shell sed -n 's,^\#include "\([a-z]*\)/.*,\1,p' tests/fuzz/fu
 harness_below  = $(filter $(foreach l,$(call harness_layers,$1),$(call with_below,$l)),$(LAYERS))
 reverse        = $(if $1,$(call reverse,$(wordlist 2,999,$1)) $(firstword $1))
 harness_archives = $(patsubst %,$(O)/obj/asan/lib%.a,$(call reverse,$(call harness_below,$1)))
-$(O)/fuzz/asan/fuzz_%: $(O)/obj/asan/tests/fuzz/fuzz_%.o $$(call harness_archives,$$*)
+$(O)/fuzz/asan/fuzz_%: $(O)/obj/asan/tests/fuzz/fuzz_%.o $$(call harness_archives,$$*) \
+		| $(version_asan)
 	$(call link,asan,-fsanitize=fuzzer)
 
 fuzz-replay: $(HARNESSES:%=$(O)/fuzz/asan/fuzz_%)
