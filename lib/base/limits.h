@@ -32,6 +32,12 @@
 #define HTTP_TRAILER_MAX KIB(8) /* trailer section */
 #define HTTP_CHUNK_LINE_MAX 256 /* chunk-size line with extensions */
 #define HTTP_INTERIM_MAX 20     /* 1xx responses before the final one */
+#define HTTP_CONNECTION_OPTIONS_MAX 32 /* names in one message's Connection fields */
+#define HTTP_ARENA_MAX KIB(192) /* one message: its head, the field table, what policy edits */
+
+/* http: connections */
+#define HTTP_READS_PER_WAKE 4 /* reads of one connection before the others have their turn */
+#define HTTP_LINGER_MS 5000   /* after our last byte: time for the peer to read it (RFC 9112 9.6) */
 
 /* proxy: buffers of one connection, bytes */
 #define PROXY_READ_SIZE KIB(16) /* one read; the size of a TLS record */
@@ -50,6 +56,15 @@
 
 /* sys */
 #define LOOP_BATCH 256 /* events taken from the kernel in one round */
+
+/* ca */
+#define CA_PEM_MAX KIB(64)    /* a file with a certificate, a key, or both */
+#define CA_DER_MAX KIB(20)    /* one certificate or key that we write */
+#define CA_NAMES_MAX 64       /* names in one leaf; all at their longest fit CA_DER_MAX */
+#define CA_COMMON_NAME_MAX 64 /* X.520 ub-common-name */
+#define CA_DAYS_MAX 3650
+#define CA_LEAF_DAYS_MAX 397 /* what browsers accept of a server certificate */
+#define CA_MINT_DAYS 30      /* leaves of a proxy; renewed by the leaf cache */
 
 /* applets */
 #define COMMANDS_MAX 128       /* names a did-you-mean chooses from */

@@ -23,7 +23,7 @@
 
 struct slot {
 	struct loop_watch *w; /* NULL when free */
-	uint32_t gen;	      /* counted up each time the slot is given back */
+	uint32_t gen;         /* counted up each time the slot is given back */
 	uint32_t next_free;
 };
 
@@ -279,7 +279,8 @@ static void slot_give(struct loop *l, uint32_t i)
 	l->watched--;
 }
 
-/* EPOLLERR and EPOLLHUP need no asking. A peer's half-close is end of file to a reader, not a hang-up. */
+/* EPOLLERR and EPOLLHUP need no asking. A peer's half-close is end of file to a reader, not a
+ * hang-up. */
 static struct epoll_event event_of(const struct loop *l, uint32_t slot, unsigned events)
 {
 	struct epoll_event ev = { .events = 0 };
@@ -292,8 +293,8 @@ static struct epoll_event event_of(const struct loop *l, uint32_t slot, unsigned
 	return ev;
 }
 
-int loop_watch(struct loop *l, struct loop_watch *w, int fd, unsigned events, loop_fd_fn *fn, void *arg,
-	       struct err *err)
+int loop_watch(struct loop *l, struct loop_watch *w, int fd, unsigned events, loop_fd_fn *fn,
+	       void *arg, struct err *err)
 {
 	struct epoll_event ev;
 	uint32_t slot;

@@ -66,8 +66,8 @@ struct loop *loop_new(struct err *err) __attribute__((warn_unused_result));
 void loop_free(struct loop *l);
 
 /*
- * Runs until loop_stop, or until nothing is watched, no timer waits and nothing is deferred (signals
- * alone do not count). A loop_stop from before makes it return at once.
+ * Runs until loop_stop, or until nothing is watched, no timer waits and nothing is deferred
+ * (signals alone do not count). A loop_stop from before makes it return at once.
  */
 int loop_run(struct loop *l, struct err *err) __attribute__((warn_unused_result));
 /* One round, waiting at most timeout_ms (-1: until something happens). From a callback: E_BAD. */
@@ -79,8 +79,8 @@ void loop_stop(struct loop *l);
  * events may be 0 (hang-ups only). The descriptor stays the caller's; one watch for each. E_SYS for
  * what cannot be waited for (a regular file), E_BAD when w is active already.
  */
-int loop_watch(struct loop *l, struct loop_watch *w, int fd, unsigned events, loop_fd_fn *fn, void *arg,
-	       struct err *err) __attribute__((warn_unused_result));
+int loop_watch(struct loop *l, struct loop_watch *w, int fd, unsigned events, loop_fd_fn *fn,
+	       void *arg, struct err *err) __attribute__((warn_unused_result));
 /* Cheap when nothing changes. Cannot fail for a live watch. */
 void loop_watch_events(struct loop_watch *w, unsigned events);
 void loop_unwatch(struct loop_watch *w); /* inactive: nothing happens */
@@ -107,8 +107,8 @@ int loop_signals(struct loop *l, const int *signos, size_t count, loop_signal_fn
 		 struct err *err) __attribute__((warn_unused_result));
 
 /*
- * Called once when the child ends (pidfd); the child has been reaped then. A child that somebody else
- * reaped is told as exit status 255. E_SYS when there is no such child.
+ * Called once when the child ends (pidfd); the child has been reaped then. A child that somebody
+ * else reaped is told as exit status 255. E_SYS when there is no such child.
  */
 int loop_child(struct loop *l, pid_t pid, loop_child_fn *fn, void *arg, struct err *err)
 	__attribute__((warn_unused_result));
