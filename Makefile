@@ -246,9 +246,9 @@ lint-cppcheck: $(O)/gen/build_info.inc $(O)/gen/embed.inc
 		--enable=warning,performance,portability --inline-suppr \
 		--suppress=missingIncludeSystem -D_GNU_SOURCE= -D__linux__ -D__x86_64__ \
 		-Ilib -Iapplets -I$(O)/gen lib applets
-hints = $(if $(filter %/err.c,$<),,-include scripts/analyzer_hints.h -Wno-unused-value)
+hints = -include scripts/analyzer_hints.h -DHINTS_IN_$(*F) -Wno-unused-value
 lint-tidy: $(ANALYSED:%.c=$(O)/lint/%.tidy)
-$(O)/lint/%.tidy: %.c $(O)/obj/asan/%.o .clang-tidy
+$(O)/lint/%.tidy: %.c $(O)/obj/asan/%.o .clang-tidy scripts/analyzer_hints.h
 	$(call say,TIDY) clang-tidy --quiet $< -- $(cflags_asan) $(banned) $(hints) >$@.log 2>&1 || \
 		{ grep -v 'warnings\? generated' $@.log; exit 1; }; mv $@.log $@
 

@@ -229,8 +229,8 @@ static int read_map_list(const struct schema_key *k, const struct schema_ctx *ct
 			 const struct yaml *node, struct obj_list *out, struct err *err)
 {
 	bool or_one = k->flags & SCHEMA_OR_ONE;
-	const struct yaml *item;
-	size_t n;
+	const struct yaml *item = NULL;
+	size_t n = 0;
 
 	if (list_values(k, ctx, node, YAML_MAP,
 			or_one ? "a map or a list of maps" : "a list of maps", &item, &n, err) < 0)
