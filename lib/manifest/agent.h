@@ -45,7 +45,7 @@ static inline void agent_free_p(struct agent **a)
 {
 	agent_free(*a);
 }
-#define auto_agent __attribute__((cleanup(agent_free_p))) struct agent
+#define auto_agent __attribute__((cleanup(agent_free_p)))
 
 extern const struct schema agent_schema;
 

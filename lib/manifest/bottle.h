@@ -149,6 +149,7 @@ struct bottle {
 	char *name;
 	struct str_list files;	 /* every file it came from, parents first; what `where` points to */
 	struct str_list extends; /* names as written, left to right */
+	struct where extends_at;
 	struct bottle_agent agent;
 	struct bottle_env_list env;
 	struct bottle_git_list git;
@@ -179,7 +180,7 @@ static inline void bottle_free_p(struct bottle **b)
 {
 	bottle_free(*b);
 }
-#define auto_bottle __attribute__((cleanup(bottle_free_p))) struct bottle
+#define auto_bottle __attribute__((cleanup(bottle_free_p)))
 
 const char *provider_name(enum provider p); /* "claude", "codex", "custom" */
 

@@ -2,12 +2,12 @@
  * frontmatter: splits a Markdown file into its YAML head and its body.
  *
  * The form is strict, so that an editor, a forge and this program see the same head: the first line
- * is exactly `---`, the head ends at the next line that is exactly `---`, both may end in CRLF.
- * Everything after the closing fence is the body, byte for byte.
+ * is exactly `---`, the head ends at the next line that is exactly `---`; lines may end in CRLF.
+ * What follows, less leading empty lines, is the body, byte for byte.
  *
- * Refused with "source:line:col: …": an empty file, no opening or closing fence, a byte-order mark,
- * a NUL or another control character (a binary file), text that is not UTF-8, more than
- * MANIFEST_FILE_MAX bytes.
+ * Refused with "source:line:col: …": an empty file, a missing fence, a byte-order mark, a NUL or
+ * another control character (a binary file), text that is not UTF-8, more than MANIFEST_FILE_MAX
+ * bytes.
  */
 #ifndef BOTTLE_MANIFEST_FRONTMATTER_H
 #define BOTTLE_MANIFEST_FRONTMATTER_H

@@ -24,13 +24,13 @@
 #define PLAN_LABEL_ROLE "bottle.role"
 #define PLAN_LABEL_VERSION "bottle.version"
 
-/* Where things are inside the agent's box. /run/bottle is a tmpfs that the session wrapper fills. */
+/* Inside the agent's box. /run/bottle is a tmpfs that the session wrapper fills. */
 #define PLAN_AGENT_HOME "/home/agent"
 #define PLAN_AGENT_WORKDIR "/work"
 #define PLAN_AGENT_USER "1000:1000" /* a number works in any image */
-#define PLAN_CA_CERT "/run/bottle/ca.pem"	   /* the bottle's CA alone */
-#define PLAN_CA_BUNDLE "/run/bottle/ca-bundle.pem" /* the image's bundle + ca.pem, made by the wrapper */
-#define PLAN_CA_JAVA "/run/bottle/truststore.p12"  /* made by the wrapper when the image has a JRE */
+#define PLAN_CA_CERT "/run/bottle/ca.pem"	   /* the bottle's CA */
+#define PLAN_CA_BUNDLE "/run/bottle/ca-bundle.pem" /* image's bundle + ca.pem */
+#define PLAN_CA_JAVA "/run/bottle/truststore.p12"  /* when there is a JRE */
 #define PLAN_PROMPT "/run/bottle/prompt.md"
 
 /* Fixed ports and names of the sidecars, seen from inside (spec 1.3). */
@@ -179,7 +179,7 @@ struct plan {
 /*
  * Makes the plan. E_USAGE: options that do not go together (a prompt without a provider that takes
  * one, …). E_BAD: the manifest cannot run so (custom without command or image), or a host variable
- * that a token_ref or ${VAR} names is not set; the message names variable and place.
+ * that a token_ref or ${VAR} names is not set: the message names variable and place.
  */
 struct plan *plan_make(const struct manifest *m, const struct plan_input *in, struct err *err)
 	__attribute__((warn_unused_result));
@@ -188,7 +188,7 @@ static inline void plan_free_p(struct plan **p)
 {
 	plan_free(*p);
 }
-#define auto_plan __attribute__((cleanup(plan_free_p))) struct plan
+#define auto_plan __attribute__((cleanup(plan_free_p)))
 
 /*
  * What the bottle needs and this version does not have: one sentence each. `start` refuses a plan

@@ -20,7 +20,7 @@ struct provider_info {
 };
 const struct provider_info *provider_get(enum provider p);
 
-/* What role claude_code_oauth gives the agent: a placeholder token and the telemetry-off switches. */
+/* What role claude_code_oauth gives the agent: a placeholder token, telemetry off. */
 #define PROVIDER_OAUTH_VARIABLE "CLAUDE_CODE_OAUTH_TOKEN"
 extern const struct provider_env provider_oauth_env[]; /* ends with name == NULL */
 
