@@ -29,14 +29,14 @@ SHELL     := /bin/bash
 .SECONDEXPANSION:
 .PHONY: FORCE all programs check unit asan-unit fuzz fuzz-replay \
 	lint lint-format lint-layers lint-headers lint-text lint-scripts lint-cppcheck \
-	lint-tidy 	bench demo install clean format
+	lint-tidy bench demo install clean format
 
 all: $(O)/bottle $(O)/applets
 
 # --- layers ---------------------------------------------------------------------------------------
-# below_<layer>: what its code may use, nearest first, which is also the order for the linker. A unit
-# test is linked with its layer and these only, so a call upward does not link; scripts/layers.sh
-# checks the includes by the same rule.
+# below_<layer>: what its code may use, nearest first, which is also the order for the linker. A
+# unit test is linked with its layer and these only, so a call upward does not link;
+# scripts/layers.sh checks the includes by the same rule.
 
 MIDDLE := policy dlp ca git docker mcp ui
 LAYERS := base sys net http $(MIDDLE) manifest proxy backend
@@ -67,8 +67,7 @@ WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes 
 	-Wpointer-arith -Wcast-qual -Wwrite-strings -Wvla -Wundef -Wimplicit-fallthrough
 # Paths of the build machine stay out of the binary: two clones give the same bytes.
 COMMON := -std=gnu11 -D_GNU_SOURCE= -Ilib -Iapplets -Itests/unit -I$(O)/gen -g -fPIE \
-	-fstack-protector-strong -ffile-prefix-map=$(CURDIR)=. \
-	-ffile-prefix-map=$(O)=build \
+	-fstack-protector-strong -ffile-prefix-map=$(CURDIR)=. -ffile-prefix-map=$(O)=build \
 	-ffile-prefix-map=$(abspath $(DEPS))=build/deps $(WARN)
 
 # musl: what ships. The compiler is the wrapper that scripts/deps.sh makes.
@@ -115,7 +114,8 @@ layer_archives = $(patsubst %,$(O)/obj/$1/lib%.a,$(call with_below,$2))
 # What a unit test is linked from: itself, the sources beside it not called test_*, the layers
 test_layer     = $(firstword $(subst /, ,$1))
 test_helpers   = $(filter-out tests/unit/$1/test_%,$(wildcard tests/unit/$1/*.c))
-test_objects   = $(patsubst %.c,$(O)/obj/$1/%.o,tests/unit/$2.c $(call test_helpers,$(call test_layer,$2))) \
+test_objects   = $(patsubst %.c,$(O)/obj/$1/%.o,\
+	tests/unit/$2.c $(call test_helpers,$(call test_layer,$2))) \
 	$(call layer_archives,$1,$(call test_layer,$2))
 
 $(DEPS)/musl/ready $(DEPS)/asan/ready: $(DEPS)/%/ready: FORCE
@@ -215,7 +215,8 @@ $(HARNESSES:%=fuzz-%): fuzz-%: $(O)/fuzz/asan/fuzz_%
 
 # --- lint -----------------------------------------------------------------------------------------
 
-lint: lint-format lint-layers lint-headers lint-text lint-scripts lint-cppcheck lint-tidy all programs
+lint: lint-format lint-layers lint-headers lint-text lint-scripts lint-cppcheck lint-tidy
+lint: all programs
 
 C_FILES  := $(sort $(shell find lib applets tests scripts -name '*.[ch]' 2>/dev/null))
 ANALYSED := $(filter lib/%.c applets/%.c,$(C_FILES))
@@ -260,7 +261,8 @@ demo:
 	scripts/bootstrap
 	+@$(MAKE) --no-print-directory all
 	scripts/demo
+# Keeps what takes minutes to make: the libraries and the agent image (scripts/base-image).
 clean:
-	rm -rf $(filter-out $(DEPS),$(wildcard $(O)/*))
+	rm -rf $(filter-out $(DEPS) $(O)/cache,$(wildcard $(O)/*))
 
 -include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
