@@ -91,9 +91,9 @@ static int read_client_hello(struct str body, struct str *ret, struct err *err)
 	take_uint(&r, 2); /* legacy_version */
 	r.bad = r.bad || r.s.n < 32;
 	r.s = str_from(r.s, 32); /* random */
-	take_vector(&r, 1);	 /* session id */
-	take_vector(&r, 2);	 /* cipher suites */
-	take_vector(&r, 1);	 /* compression methods */
+	take_vector(&r, 1);      /* session id */
+	take_vector(&r, 2);      /* cipher suites */
+	take_vector(&r, 1);      /* compression methods */
 	if (r.bad)
 		return bad(err, "cut short");
 	if (r.s.n == 0)

@@ -28,6 +28,7 @@ enum reason {
 	REASON_CREDENTIAL_ECHOED,    /* 502 */
 	REASON_UPGRADE_NOT_ALLOWED,  /* 403 */
 	REASON_ADDRESS_NOT_ALLOWED,  /* 403 */
+	REASON_CLIENT_TLS,	     /* 400; events only: the handshake with the client failed */
 	REASON_UPSTREAM_UNRESOLVED,  /* 502 */
 	REASON_UPSTREAM_UNREACHABLE, /* 502 */
 	REASON_UPSTREAM_TLS,	     /* 502 */

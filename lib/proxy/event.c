@@ -1,0 +1,39 @@
+#include "proxy/event.h"
+
+#include "base/log.h"
+
+void event_write(struct proxy *p, const struct event *ev)
+{
+	struct log_event line;
+
+	log_event_begin(&line, ev->kind);
+	log_event_strz(&line, "verdict", ev->verdict);
+	if (ev->reason_text)
+		log_event_strz(&line, "reason", ev->reason_text);
+	else if (ev->reason != REASON_NONE)
+		log_event_strz(&line, "reason", reason_name(ev->reason));
+	if (ev->method.n > 0)
+		log_event_str(&line, "method", ev->method);
+	if (ev->host.n > 0)
+		log_event_str(&line, "host", ev->host);
+	if (ev->port)
+		log_event_u64(&line, "port", ev->port);
+	if (ev->path.n > 0)
+		log_event_str(&line, "path", ev->path);
+	if (ev->status)
+		log_event_u64(&line, "status", (uint64_t)ev->status);
+	log_event_u64(&line, "bytes_in", ev->bytes_in);
+	log_event_u64(&line, "bytes_out", ev->bytes_out);
+	log_event_u64(&line, "ms", (uint64_t)(ev->ms > 0 ? ev->ms : 0));
+	log_event_strz(&line, "rule", ev->rule);
+	log_event_strz(&line, "credential", ev->credential);
+	if (ev->masked)
+		log_event_u64(&line, "masked", ev->masked);
+	log_event_strz(&line, "client", ev->client);
+	log_event_strz(&line, "message", ev->message);
+	log_event_u64(&line, "request_id", ev->request_id);
+	if (log_event_end(&line) == 0 || p->events_broken)
+		return;
+	p->events_broken = true;
+	log_error("events cannot be written: refusing every request from now on");
+}

@@ -1,0 +1,182 @@
+#include "proxy/mask.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+/*
+ * One Knuth-Morris-Pratt automaton per secret. `matched` is how many bytes at the end of the input
+ * so far are a beginning of the secret: exactly those, and no more, are held back. With several
+ * secrets the longest beginning counts.
+ */
+struct pattern {
+	char *text;
+	size_t *fail; /* fail[i]: longest proper border of text[0..i] */
+	size_t len;
+	size_t matched;
+};
+
+struct mask {
+	struct pattern v[MASK_SECRETS_MAX];
+	size_t n;
+	bool starts[256]; /* bytes that begin a secret */
+	struct buf held;  /* input not yet let go, its secrets already blotted out */
+	unsigned hits;
+};
+
+static void pattern_init(struct pattern *p, struct str s)
+{
+	p->text = mem_dup(s.p, s.n);
+	p->len = s.n;
+	p->fail = mem_array(s.n, sizeof(*p->fail));
+	p->matched = 0;
+	for (size_t i = 1, k = 0; i < s.n; i++) {
+		while (k > 0 && p->text[k] != p->text[i])
+			k = p->fail[k - 1];
+		if (p->text[k] == p->text[i])
+			k++;
+		p->fail[i] = k;
+	}
+}
+
+/* True when this byte completes the secret. */
+static bool pattern_step(struct pattern *p, char c)
+{
+	while (p->matched > 0 && (p->matched == p->len || p->text[p->matched] != c))
+		p->matched = p->fail[p->matched - 1];
+	if (p->text[p->matched] == c)
+		p->matched++;
+	return p->matched == p->len;
+}
+
+struct mask *mask_new(const struct str *secrets, size_t count)
+{
+	struct mask *m = mem_new(struct mask);
+	size_t longest = 0;
+
+	for (size_t i = 0; i < count && m->n < MASK_SECRETS_MAX; i++) {
+		if (secrets[i].n < MASK_MIN)
+			continue;
+		pattern_init(&m->v[m->n++], secrets[i]);
+		m->starts[(unsigned char)secrets[i].p[0]] = true;
+		if (secrets[i].n > longest)
+			longest = secrets[i].n;
+	}
+	if (m->n == 0) {
+		free(m);
+		return NULL;
+	}
+	m->held = (struct buf)BUF_INIT_SECRET(longest + PROXY_READ_SIZE + KIB(64));
+	return m;
+}
+
+void mask_free(struct mask *m)
+{
+	if (!m)
+		return;
+	for (size_t i = 0; i < m->n; i++) {
+		mem_free_secret(m->v[i].text, m->v[i].len);
+		free(m->v[i].fail);
+	}
+	buf_fini(&m->held);
+	free(m);
+}
+
+/* How many bytes at the end of the input may still become a secret. */
+static size_t undecided(const struct mask *m)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < m->n; i++) {
+		const struct pattern *p = &m->v[i];
+		size_t n = p->matched == p->len ? p->fail[p->len - 1] : p->matched;
+
+		if (n > most)
+			most = n;
+	}
+	return most;
+}
+
+/* Lets go of everything in `held` but its last `keep` bytes. */
+static int release(struct mask *m, size_t keep, struct buf *out, struct err *err)
+{
+	size_t n = m->held.len - keep;
+
+	if (buf_add(out, str_sub(buf_str(&m->held), 0, n), err) < 0)
+		return -1;
+	buf_consume(&m->held, n);
+	return 0;
+}
+
+static int feed_part(struct mask *m, struct str part, struct buf *out, struct err *err)
+{
+	size_t base = m->held.len;
+	bool idle = base == 0;
+
+	if (buf_add(&m->held, part, err) < 0)
+		return -1;
+	for (size_t i = 0; i < part.n; i++) {
+		unsigned char c = (unsigned char)part.p[i];
+
+		/* Most bytes of most bodies begin no secret and continue none. */
+		if (idle && !m->starts[c])
+			continue;
+		for (size_t k = 0; k < m->n; k++) {
+			struct pattern *p = &m->v[k];
+
+			if (!pattern_step(p, part.p[i]))
+				continue;
+			/* All of it is here: its first byte was held back. */
+			memset(m->held.mem + m->held.off + base + i + 1 - p->len, '*', p->len);
+			m->hits++;
+		}
+		idle = undecided(m) == 0;
+	}
+	return release(m, undecided(m), out, err);
+}
+
+int mask_feed(struct mask *m, struct str in, struct buf *out, struct err *err)
+{
+	while (in.n > 0) {
+		struct str part = str_sub(in, 0, PROXY_READ_SIZE);
+
+		if (feed_part(m, part, out, err) < 0)
+			return -1;
+		in = str_from(in, part.n);
+	}
+	return 0;
+}
+
+int mask_finish(struct mask *m, struct buf *out, struct err *err)
+{
+	for (size_t i = 0; i < m->n; i++)
+		m->v[i].matched = 0;
+	return release(m, 0, out, err);
+}
+
+int mask_head(struct mask *m, struct msg *head, struct err *err)
+{
+	int changed = 0;
+
+	for (size_t i = 0; i < head->fields.n; i++) {
+		struct field *f = &head->fields.v[i];
+		unsigned before = m->hits;
+		auto_buf out = BUF_INIT_SECRET(HTTP_HEAD_MAX + KIB(16));
+
+		if (mask_feed(m, f->value, &out, err) < 0 || mask_finish(m, &out, err) < 0)
+			return -1;
+		if (m->hits == before)
+			continue;
+		f->value = arena_str(head->arena, buf_str(&out));
+		if (!f->value.p)
+			return err_set(err, E_LIMIT, "a response head is too large to be masked");
+		changed++;
+	}
+	return changed;
+}
+
+unsigned mask_hits(const struct mask *m)
+{
+	return m->hits;
+}

@@ -1,0 +1,45 @@
+/*
+ * mask: an injected credential that comes back is blotted out, in headers and in streamed bodies.
+ *
+ * Works on a stream of pieces: bytes leave at once unless they are the beginning of a secret, in
+ * which case just those are held until the next bytes decide. A masked secret keeps its length, so
+ * that Content-Length stays true.
+ */
+#ifndef BOTTLE_PROXY_MASK_H
+#define BOTTLE_PROXY_MASK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/str.h"
+#include "http/msg.h"
+
+struct mask;
+
+#define MASK_MIN 6 /* a shorter credential would blot out ordinary text */
+#define MASK_SECRETS_MAX 4
+
+/* The secrets are copied and wiped with the mask. Secrets shorter than MASK_MIN are left out; NULL
+ * when none remain. */
+struct mask *mask_new(const struct str *secrets, size_t count);
+void mask_free(struct mask *m);
+
+/*
+ * Appends what may leave now to `out`. Afterwards mask_hits tells how often something was masked so
+ * far.
+ */
+int mask_feed(struct mask *m, struct str in, struct buf *out, struct err *err)
+	__attribute__((warn_unused_result));
+/* End of the body: a held-back beginning that stayed incomplete leaves as it is. */
+int mask_finish(struct mask *m, struct buf *out, struct err *err)
+	__attribute__((warn_unused_result));
+
+/* Masks field values of a head in place (copies into its arena). Returns how many fields changed,
+ * -1 on E_LIMIT. */
+int mask_head(struct mask *m, struct msg *head, struct err *err)
+	__attribute__((warn_unused_result));
+unsigned mask_hits(const struct mask *m);
+
+#endif

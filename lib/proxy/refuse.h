@@ -1,0 +1,27 @@
+/*
+ * refuse: what a refused client is told (spec 2.1 "refusal").
+ */
+#ifndef BOTTLE_PROXY_REFUSE_H
+#define BOTTLE_PROXY_REFUSE_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "http/stream.h"
+#include "policy/decide.h"
+
+struct refusal {
+	enum reason reason;
+	int status;           /* 0: reason_status(reason) */
+	const char *name;     /* NULL: reason_name(reason); the gate's own reason otherwise */
+	const char *message;  /* one sentence, without secrets */
+	struct str host;      /* may be empty */
+	struct str gate_body; /* a gate's own JSON body, passed on as it is when not empty */
+};
+
+/*
+ * Answers `s` with the JSON body. The connection stays usable when the request was read whole. -1
+ * when the stream is gone.
+ */
+int refuse_stream(struct stream *s, const struct refusal *r, struct err *err);
+
+#endif

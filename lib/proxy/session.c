@@ -1,0 +1,478 @@
+#include "proxy/session.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "http/h1_conn.h"
+#include "net/hello.h"
+#include "proxy/event.h"
+#include "proxy/exchange.h"
+#include "proxy/splice.h"
+#include "proxy/upstream.h"
+
+enum session_state {
+	SESSION_OUTER,     /* HTTP as to a proxy */
+	SESSION_PEEK,      /* CONNECT answered, first bytes awaited */
+	SESSION_HANDSHAKE, /* TLS with the client */
+	SESSION_INNER,     /* HTTP inside the tunnel */
+	SESSION_DIAL,      /* passthrough: upstream awaited */
+	SESSION_SPLICE,
+	SESSION_DEAD,
+};
+
+struct session {
+	struct proxy *p;
+	struct session *prev, *next;
+	enum session_state state;
+	struct exchange_origin origin;
+	char peer[ADDR_TEXT_MAX];
+
+	struct h1_conn *conn; /* OUTER, INNER */
+	struct filter *f;     /* PEEK, HANDSHAKE, DIAL */
+	struct loop_watch watch;
+	struct loop_timer timer;
+	struct buf first; /* PEEK, DIAL: the first bytes inside the tunnel */
+	bool passthrough;
+	int64_t tunnel_since;
+	uint64_t tunnel_id;
+	struct upstream_dial *dial;
+	struct splice *splice;
+	struct loop_deferred reap;
+};
+
+static void reap(void *arg)
+{
+	struct session *s = arg;
+
+	buf_fini(&s->first);
+	free(s);
+}
+
+void session_close(struct session *s)
+{
+	struct proxy *p = s->p;
+
+	if (s->state == SESSION_DEAD)
+		return;
+	s->state = SESSION_DEAD;
+	loop_unwatch(&s->watch);
+	loop_timer_stop(&s->timer);
+	if (s->conn)
+		h1_conn_close(s->conn);
+	s->conn = NULL;
+	upstream_cancel(s->dial);
+	splice_cancel(s->splice);
+	filter_free(s->f);
+	s->f = NULL;
+	if (s->prev)
+		s->prev->next = s->next;
+	else
+		p->sessions = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	p->metrics.connections_open--;
+	loop_defer(p->loop, &s->reap, reap, s);
+	proxy_session_gone(p);
+}
+
+/* A tunnel that never became HTTP ends in one event. */
+static void end_tunnel(struct session *s, const char *verdict, enum reason reason,
+		       const char *message, uint64_t in, uint64_t out)
+{
+	const struct route *route = routes_find(
+		s->p->policy->routes, authority_host(&s->origin.tunnel), s->origin.tunnel.port);
+	struct event ev = {
+		.kind = "tunnel",
+		.verdict = verdict,
+		.reason = reason,
+		.client = s->peer,
+		.method = STR("CONNECT"),
+		.host = authority_host(&s->origin.tunnel),
+		.port = s->origin.tunnel.port,
+		.bytes_in = in,
+		.bytes_out = out,
+		.ms = loop_now(s->p->loop) - s->tunnel_since,
+		.rule = route ? route->host : NULL,
+		.message = message,
+		.request_id = s->tunnel_id,
+	};
+
+	if (reason != REASON_NONE)
+		s->p->metrics.refused[reason]++;
+	s->p->metrics.bytes_in += in;
+	s->p->metrics.bytes_out += out;
+	event_write(s->p, &ev);
+	session_close(s);
+}
+
+static void on_conn_closed(void *arg, const struct err *err)
+{
+	struct session *s = arg;
+
+	(void)err;
+	s->conn = NULL;
+	session_close(s);
+}
+
+static void on_inner_request(void *arg, struct stream *stream, struct msg *m)
+{
+	struct session *s = arg;
+
+	exchange_start(s->p, &s->origin, stream, m);
+}
+
+static void on_bad_request(void *arg, struct stream *stream, const struct err *err)
+{
+	struct session *s = arg;
+
+	exchange_refuse_bad(s->p, &s->origin, stream, err);
+}
+
+static void start_inner(struct session *s)
+{
+	static const struct h1_server_handler handler = { on_inner_request, on_bad_request,
+							  on_conn_closed };
+
+	s->state = SESSION_INNER;
+	loop_unwatch(&s->watch);
+	loop_timer_stop(&s->timer);
+	s->conn = h1_server_new(s->p->loop, steal(&s->f), &s->p->timeouts, &handler, s);
+}
+
+/* Puts the bytes that were looked at back under whatever comes next. */
+static void unread_first(struct session *s)
+{
+	struct str first = buf_str(&s->first);
+
+	s->f = filter_unread(s->f, first.p, first.n);
+	buf_clear(&s->first);
+	buf_shrink(&s->first);
+}
+
+static struct tls_identity *choose_identity(void *arg, struct str sni, struct err *err)
+{
+	struct session *s = arg;
+	struct str host = authority_host(&s->origin.tunnel);
+
+	/*
+	 * The handshake is finished under the name the client asked for, so that it can read why it
+	 * is refused; every request inside is then answered with 421.
+	 */
+	if (sni.n > 0 && !str_eq(sni, host)) {
+		s->origin.name_mismatch = true;
+		memcpy(s->origin.sni, sni.p, sni.n < URL_HOST_MAX ? sni.n : URL_HOST_MAX);
+		host = sni;
+	}
+	return leaf_cache_get(s->p->leaves, host, err);
+}
+
+static void on_timeout(void *arg)
+{
+	struct session *s = arg;
+
+	end_tunnel(s, EVENT_ERROR, REASON_REQUEST_TIMEOUT,
+		   s->state == SESSION_PEEK ? "the client sent nothing into its tunnel"
+					    : "the client did not finish its TLS handshake",
+		   0, 0);
+}
+
+static void drive_handshake(void *arg, unsigned events)
+{
+	struct session *s = arg;
+	struct err err = ERR_INIT;
+	unsigned wants;
+
+	(void)events;
+	switch (filter_handshake(s->f, &err)) {
+	case FILTER_READY:
+		s->p->metrics.handshakes_ok++;
+		start_inner(s);
+		return;
+	case FILTER_FAILED:
+		s->p->metrics.handshakes_failed++;
+		err_wrap(&err, "TLS with the client");
+		end_tunnel(s, EVENT_ERROR, REASON_CLIENT_TLS, err.text, 0, 0);
+		return;
+	case FILTER_NOT_YET:
+		wants = filter_wants(s->f);
+		loop_watch_events(&s->watch, wants ? wants : LOOP_READ);
+		return;
+	}
+}
+
+static void start_handshake(struct session *s)
+{
+	static const char *const alpn[] = { "http/1.1", NULL };
+	struct err err = ERR_INIT;
+	struct filter *tls;
+
+	unread_first(s);
+	tls = tls_server(s->p->tls_server, s->f, alpn, choose_identity, s, &err);
+	s->f = tls;
+	if (!tls) {
+		end_tunnel(s, EVENT_ERROR, REASON_CLIENT_TLS, err.text, 0, 0);
+		return;
+	}
+	s->state = SESSION_HANDSHAKE;
+	s->origin.tls = true;
+	loop_unwatch(&s->watch);
+	if (loop_watch(s->p->loop, &s->watch, filter_fd(tls), LOOP_READ, drive_handshake, s, &err) <
+	    0) {
+		end_tunnel(s, EVENT_ERROR, REASON_CLIENT_TLS, err.text, 0, 0);
+		return;
+	}
+	drive_handshake(s, 0);
+}
+
+static void on_splice_done(void *arg, uint64_t in, uint64_t out, const struct err *err)
+{
+	struct session *s = arg;
+
+	s->splice = NULL;
+	end_tunnel(s, err ? EVENT_ERROR : EVENT_ALLOW, REASON_NONE, err ? err->text : NULL, in,
+		   out);
+}
+
+static void on_dial_ready(void *arg, struct filter *up, bool absolute)
+{
+	struct session *s = arg;
+	struct err err = ERR_INIT;
+
+	(void)absolute; /* raw tunnels carry no requests of ours */
+	s->dial = NULL;
+	s->state = SESSION_SPLICE;
+	loop_timer_stop(&s->timer);
+	unread_first(s);
+	s->p->metrics.requests_allowed++;
+	s->splice = splice_start(s->p->loop, steal(&s->f), up, s->p->timeouts.idle, on_splice_done,
+				 s, &err);
+	if (!s->splice)
+		end_tunnel(s, EVENT_ERROR, REASON_UPSTREAM_UNREACHABLE, err.text, 0, 0);
+}
+
+static void on_dial_failed(void *arg, const struct upstream_failure *failure)
+{
+	struct session *s = arg;
+
+	s->dial = NULL;
+	end_tunnel(s, EVENT_ERROR, failure->reason, failure->err.text, 0, 0);
+}
+
+/* Passthrough: nothing is decrypted, so the name in the ClientHello is all there is to check. */
+static void check_hello(struct session *s)
+{
+	static const struct upstream_handler handler = { on_dial_ready, on_dial_failed };
+	char scratch[HELLO_MAX], want[URL_HOST_MAX + 16];
+	struct authority name;
+	struct err err = ERR_INIT;
+	struct str sni;
+
+	switch (hello_sni(buf_str(&s->first), scratch, &sni, &err)) {
+	case HELLO_MORE:
+		return;
+	case HELLO_BAD:
+		end_tunnel(s, EVENT_BLOCK, REASON_BAD_REQUEST, err.text, 0, 0);
+		return;
+	case HELLO_DONE:
+		break;
+	}
+	authority_text(&s->origin.tunnel, 0, want);
+	if (sni.n > 0 && (url_parse_authority(sni, s->origin.tunnel.port, &name, &err) < 0 ||
+			  !str_eq(authority_host(&name), authority_host(&s->origin.tunnel)))) {
+		end_tunnel(s, EVENT_BLOCK, REASON_NAME_MISMATCH,
+			   "the TLS server name is not the CONNECT host", 0, 0);
+		return;
+	}
+	s->state = SESSION_DIAL;
+	loop_unwatch(&s->watch);
+	loop_timer_stop(&s->timer);
+	s->dial = upstream_dial(s->p, &s->origin.tunnel, UPSTREAM_RAW, &handler, s);
+}
+
+/* The first bytes inside a tunnel decide what it is. */
+static void judge_first(struct session *s)
+{
+	struct verdict v;
+
+	switch (tls_guess(buf_str(&s->first))) {
+	case TLS_GUESS_MORE:
+		return;
+	case TLS_GUESS_YES:
+		if (s->passthrough)
+			check_hello(s);
+		else
+			start_handshake(s);
+		return;
+	case TLS_GUESS_NO:
+		break;
+	}
+	decide_connect(s->p->policy->routes, &s->origin.tunnel, &v);
+	if (!v.allow) {
+		/* Not TLS, so there is no request that could be answered: the connection is closed.
+		 */
+		end_tunnel(s, EVENT_BLOCK, v.reason, v.message, 0, 0);
+		return;
+	}
+	if (s->passthrough) {
+		end_tunnel(s, EVENT_BLOCK, REASON_BAD_REQUEST,
+			   "only TLS may pass on a passthrough route", 0, 0);
+		return;
+	}
+	/* Judged as plain HTTP/1.1 (Node's fetch CONNECTs for http:// URLs too); what is not HTTP
+	 * is refused by the parser. */
+	unread_first(s);
+	start_inner(s);
+}
+
+static void on_peek(void *arg, unsigned events)
+{
+	struct session *s = arg;
+	struct err err = ERR_INIT;
+	char *room = buf_reserve(&s->first, KIB(4), NULL);
+	unsigned wants;
+	ssize_t n;
+
+	(void)events;
+	if (!room) {
+		end_tunnel(s, EVENT_BLOCK, REASON_BAD_REQUEST, "the TLS ClientHello is too long", 0,
+			   0);
+		return;
+	}
+	n = filter_read(s->f, room, KIB(4), &err);
+	if (n == FILTER_AGAIN) {
+		wants = filter_wants(s->f);
+		loop_watch_events(&s->watch, LOOP_READ | wants);
+		return;
+	}
+	if (n <= 0) {
+		/* A client that opens a tunnel and leaves did nothing worth a line. */
+		if (s->first.len == 0)
+			session_close(s);
+		else
+			end_tunnel(s, EVENT_ERROR, REASON_CLIENT_TLS,
+				   "the client closed its tunnel at once", 0, 0);
+		return;
+	}
+	buf_commit(&s->first, (size_t)n);
+	judge_first(s);
+}
+
+static void start_peek(struct session *s, struct stream *stream)
+{
+	struct err err = ERR_INIT;
+
+	s->f = h1_conn_take(h1_conn_of(stream));
+	s->conn = NULL;
+	s->state = SESSION_PEEK;
+	buf_init(&s->first, HELLO_MAX + KIB(4));
+	if (loop_watch(s->p->loop, &s->watch, filter_fd(s->f), LOOP_READ | LOOP_WRITE, on_peek, s,
+		       &err) < 0) {
+		session_close(s);
+		return;
+	}
+	loop_timer(s->p->loop, &s->timer, s->p->timeouts.head, on_timeout, s);
+}
+
+static void on_tunnel_quiet(void *arg)
+{
+	(void)arg;
+}
+static void on_tunnel_body(void *arg, struct str piece)
+{
+	(void)arg;
+	(void)piece;
+}
+static void on_tunnel_end(void *arg, const struct fields *trailers)
+{
+	(void)arg;
+	(void)trailers;
+}
+static void on_tunnel_fail(void *arg, const struct err *err)
+{
+	(void)arg; /* on_closed of the connection follows */
+	(void)err;
+}
+
+static void on_connect(struct session *s, struct stream *stream, struct msg *m)
+{
+	static const struct stream_handler quiet = {
+		.on_body = on_tunnel_body,
+		.on_end = on_tunnel_end,
+		.on_drain = on_tunnel_quiet,
+		.on_fail = on_tunnel_fail,
+		.on_done = on_tunnel_quiet,
+	};
+	const struct route *route;
+	struct err err = ERR_INIT;
+	struct msg answer;
+
+	if (url_parse_authority(m->authority, 0, &s->origin.tunnel, &err) < 0 ||
+	    s->origin.tunnel.port == 0) {
+		if (err.code == E_NONE)
+			err_set(&err, E_BAD, "CONNECT needs a port");
+		exchange_refuse_bad(s->p, &s->origin, stream, &err);
+		return;
+	}
+	s->origin.in_tunnel = true;
+	s->tunnel_since = loop_now(s->p->loop);
+	s->tunnel_id = ++s->p->next_request_id;
+	route = routes_find(s->p->policy->routes, authority_host(&s->origin.tunnel),
+			    s->origin.tunnel.port);
+	s->passthrough = route && route->passthrough;
+	stream_handle(stream, &quiet, s);
+	/* Also for a host that will be refused: clients hide the body of a refused CONNECT, but
+	 * show an inner answer. */
+	msg_init(&answer, m->arena);
+	answer.is_response = true;
+	answer.version = HTTP_1_1;
+	answer.status = 200;
+	answer.reason = STR("Connection established");
+	answer.framing = BODY_NONE;
+	if (stream_head(stream, &answer, &err) < 0) {
+		stream_abort(stream);
+		return;
+	}
+	start_peek(s, stream);
+}
+
+static void on_outer_request(void *arg, struct stream *stream, struct msg *m)
+{
+	struct session *s = arg;
+
+	if (m->form == TARGET_AUTHORITY && !s->p->draining && !s->p->events_broken &&
+	    s->p->metrics.connections_open <= PROXY_CONNS_MAX)
+		on_connect(s, stream, m);
+	else
+		exchange_start(s->p, &s->origin, stream, m);
+}
+
+void session_start(struct proxy *p, int fd, const struct addr *peer)
+{
+	static const struct h1_server_handler handler = { on_outer_request, on_bad_request,
+							  on_conn_closed };
+	struct session *s = mem_new(struct session);
+
+	s->p = p;
+	s->state = SESSION_OUTER;
+	addr_text(peer, true, s->peer);
+	s->origin.client = s->peer;
+	s->next = p->sessions;
+	if (s->next)
+		s->next->prev = s;
+	p->sessions = s;
+	p->metrics.connections_total++;
+	p->metrics.connections_open++;
+	s->conn = h1_server_new(p->loop, filter_tcp(fd, false), &p->timeouts, &handler, s);
+}
+
+void session_drain(struct session *s)
+{
+	if (s->conn)
+		h1_conn_drain(s->conn);
+	else if (s->state == SESSION_PEEK || s->state == SESSION_HANDSHAKE)
+		session_close(s);
+}
+
+struct session *session_next(struct session *s)
+{
+	return s->next;
+}

@@ -1,0 +1,24 @@
+/*
+ * session: one client connection, from accept to close.
+ *
+ *	                    ┌ plain bytes ──────────────▶ INNER (http:// in a tunnel)
+ *	OUTER ─ CONNECT ─▶ PEEK ─ ClientHello ─▶ HANDSHAKE ─▶ INNER (https://)
+ *	  │                 └ passthrough route, SNI agrees ─▶ DIAL ─▶ SPLICE
+ *	  └ absolute-form and reverse-mount requests: exchanges on OUTER itself
+ */
+#ifndef BOTTLE_PROXY_SESSION_H
+#define BOTTLE_PROXY_SESSION_H
+
+#include "net/addr.h"
+#include "proxy/proxy.h"
+
+struct session;
+
+/* Owns fd. */
+void session_start(struct proxy *p, int fd, const struct addr *peer);
+/* No further requests; what runs may finish. */
+void session_drain(struct session *s);
+void session_close(struct session *s);
+struct session *session_next(struct session *s);
+
+#endif

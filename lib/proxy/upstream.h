@@ -1,0 +1,51 @@
+/*
+ * upstream: a connection to where a request goes: resolved, checked, dialled, verified.
+ *
+ *	direct:   resolve -> SSRF guard on every answer -> TCP, each address in turn -> TLS
+ *	by gate:  resolve the gate -> TCP -> CONNECT -> TLS   (the gate resolves and guards)
+ *	          resolve the gate -> TCP                     (http://: absolute-form requests)
+ */
+#ifndef BOTTLE_PROXY_UPSTREAM_H
+#define BOTTLE_PROXY_UPSTREAM_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "http/url.h"
+#include "net/filter.h"
+#include "policy/decide.h"
+#include "proxy/proxy.h"
+
+enum upstream_kind {
+	UPSTREAM_TLS,   /* verified TLS to the host */
+	UPSTREAM_PLAIN, /* http:// */
+	UPSTREAM_RAW,   /* bytes of a spliced tunnel: TCP, or CONNECT through the gate */
+};
+
+struct upstream_failure {
+	enum reason reason;
+	struct err err;
+	/* REASON_GATE_REFUSED: what the gate said, bounded; else empty. */
+	int gate_status;
+	char gate_reason[64];
+	struct str gate_body;
+};
+
+/* Exactly one of the two is called, from the loop, unless the dial is cancelled. */
+struct upstream_handler {
+	/* The stack is ready and the callee's. absolute: requests on it are absolute-form (plain
+	 * through the gate). */
+	void (*on_ready)(void *arg, struct filter *f, bool absolute);
+	void (*on_failed)(void *arg,
+			  const struct upstream_failure *failure); /* valid during the call */
+};
+
+struct upstream_dial;
+
+struct upstream_dial *upstream_dial(struct proxy *p, const struct authority *to,
+				    enum upstream_kind kind, const struct upstream_handler *h,
+				    void *arg);
+void upstream_cancel(struct upstream_dial *d); /* NULL is fine */
+
+#endif
