@@ -200,9 +200,9 @@ class EgressProxy(Process):
         assert not broken, f"stdout is not JSON lines: {broken}"
 
     def ctl(self, *args, input="", check=True):
-        """Runs `egress-proxy ctl --socket S ARGS` and returns its stdout (check=False: the finished process)."""
+        """Runs `egress-proxy ctl ARGS --socket S` and returns its stdout (check=False: the finished process)."""
         done = subprocess.run(
-            [paths.applet("egress-proxy"), "ctl", "--socket", self.control, *args], input=input, text=True,
+            [paths.applet("egress-proxy"), "ctl", *args, "--socket", self.control], input=input, text=True,
             capture_output=True, timeout=10,
         )
         if not check:

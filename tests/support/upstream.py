@@ -145,7 +145,8 @@ BUILTIN = {
 
 
 class Upstream:
-    """identity None: plain HTTP. Attributes: host, port, requests, connections (count), errors."""
+    """identity None: plain HTTP. Attributes: host, port, requests, connections (count), errors; otherwise: the handler
+    of paths that neither on() nor BUILTIN knows."""
 
     def __init__(self, identity=None, directory=None, host="127.0.0.1", port=0, context=None, timeout=20.0):
         self.timeout = timeout
@@ -155,6 +156,7 @@ class Upstream:
         self.connections = 0
         self.stopping = threading.Event()
         self._routes = {}
+        self.otherwise = echo
         self._changed = threading.Condition()
         self._wires = set()
         self._threads = []
@@ -241,7 +243,7 @@ class Upstream:
             return self._routes[path]
         if path.startswith("/download/"):
             return download
-        return BUILTIN.get(path, echo)
+        return BUILTIN.get(path, self.otherwise)
 
 
 class RawServer:

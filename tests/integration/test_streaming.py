@@ -1,0 +1,265 @@
+"""Bytes go through as they come, both ways, in bounded memory. Order is forced by gates, never by waiting a while."""
+
+import hashlib
+import os
+import select
+import subprocess
+import threading
+
+import pytest
+
+from support import certs, client, http1, upstream
+
+ROUTES = [{"host": "api.test"}]
+# What a proxy may grow by while it carries one stream of any length.
+GROWTH_KIB = 8 * 1024
+BIG = int(os.environ.get("BOTTLE_TEST_STREAM_MIB", "256")) * 1024 * 1024
+WAIT = 10
+
+
+@pytest.fixture
+def api(start_upstream):
+    return start_upstream("api.test")
+
+
+@pytest.fixture
+def proxy(start_proxy, api):
+    return start_proxy(routes=ROUTES, upstreams=[api])
+
+
+@pytest.fixture
+def tunnel(proxy, pki):
+    wires = []
+
+    def open():
+        wires.append(client.tunnel(proxy.address, "api.test:443", pki.bottle_cert))
+        return wires[-1]
+
+    yield open
+    for wire in wires:
+        wire.close()
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length", "close"])
+def test_first_event_arrives_before_the_second_is_sent(api, tunnel, framing):
+    go_on = threading.Event()
+    events = [b"data: one\n\n", b"data: two\n\n"]
+
+    def serve(x):
+        fields = {"chunked": [("Transfer-Encoding", "chunked")], "length": [("Content-Length", 22)], "close": []}
+        x.head(headers=[("Content-Type", "text/event-stream"), *fields[framing]])
+        put = x.chunk if framing == "chunked" else x.send
+        put(events[0])
+        assert go_on.wait(WAIT), "the first event did not reach the client"
+        put(events[1])
+        if framing == "chunked":
+            x.end_chunks()
+        x.keep = framing != "close"
+
+    api.on("/events", serve)
+    wire = tunnel()
+    wire.send(b"GET /events HTTP/1.1\r\nHost: api.test\r\nAccept: text/event-stream\r\n\r\n")
+    head = http1.read_response_head(wire)
+    assert head.get("content-type") == "text/event-stream"
+
+    def read(event):
+        return wire.read_exact(len(event)) if framing != "chunked" else wire.read_exact(len(event) + 5)[3:-2]
+
+    assert read(events[0]) == events[0]
+    go_on.set()
+    assert read(events[1]) == events[1]
+
+
+def test_response_head_arrives_before_its_body(api, tunnel):
+    go_on = threading.Event()
+
+    def serve(x):
+        x.head(headers=[("Content-Length", 2)])
+        assert go_on.wait(WAIT)
+        x.send(b"ok")
+
+    api.on("/late", serve)
+    wire = tunnel()
+    wire.send(b"GET /late HTTP/1.1\r\nHost: api.test\r\n\r\n")
+    assert http1.read_response_head(wire).status == 200
+    go_on.set()
+    assert wire.read_exact(2) == b"ok"
+
+
+@pytest.fixture
+def raw(pki, tmp_path, start_proxy):
+    """raw(script): a server below HTTP for api.test, and a proxy in front of it."""
+    servers = []
+
+    def start(script):
+        context = upstream.server_context(certs.server(pki.root, "api.test"), tmp_path)
+        server = upstream.RawServer(script, host=upstream.free_loopback(), port=443, context=context)
+        server.__enter__()
+        servers.append(server)
+        return start_proxy(routes=ROUTES, resolve={"api.test": server.host})
+
+    yield start
+    for server in servers:
+        server.__exit__()
+
+
+@pytest.mark.parametrize("framing", ["chunked", "length"])
+def test_request_body_arrives_piece_by_piece(raw, pki, framing):
+    pieces = [b"first piece ", b"second piece"]
+    first_arrived = threading.Event()
+
+    def script(wire, _):
+        http1.read_head(wire)
+        got = b""
+        for piece in pieces:
+            if framing == "chunked":
+                assert wire.read_line() == b"%x" % len(piece)
+            got += wire.read_exact(len(piece))
+            if framing == "chunked":
+                wire.read_exact(2)
+            first_arrived.set()
+        if framing == "chunked":
+            assert wire.read_exact(5) == b"0\r\n\r\n"
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(got) + got)
+
+    proxy = raw(script)
+    wire = client.tunnel(proxy.address, "api.test:443", pki.bottle_cert)
+    field = "Transfer-Encoding: chunked" if framing == "chunked" else "Content-Length: 24"
+    wire.send(f"POST / HTTP/1.1\r\nHost: api.test\r\n{field}\r\n\r\n".encode())
+    for number, piece in enumerate(pieces):
+        wire.send(b"%x\r\n%s\r\n" % (len(piece), piece) if framing == "chunked" else piece)
+        if number == 0:
+            assert first_arrived.wait(WAIT), "the first piece did not arrive before the second was sent"
+    if framing == "chunked":
+        wire.send(b"0\r\n\r\n")
+    assert http1.read_response(wire).body == b"".join(pieces)
+    wire.close()
+
+
+def test_both_directions_at_once(raw, pki):
+    """The answer begins while the request's body is still on its way, and each side hears the other."""
+
+    def script(wire, _):
+        http1.read_head(wire)
+        wire.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            size = int(wire.read_line(), 16)
+            piece = wire.read_exact(size)
+            wire.read_exact(2)
+            if not size:
+                wire.send(b"0\r\n\r\n")
+                return
+            wire.send(b"%x\r\n%s\r\n" % (size, piece.upper()))
+
+    proxy = raw(script)
+    wire = client.tunnel(proxy.address, "api.test:443", pki.bottle_cert)
+    wire.send(b"POST / HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n")
+    assert http1.read_response_head(wire).status == 200
+    for word in (b"one", b"two", b"three"):
+        wire.send(b"%x\r\n%s\r\n" % (len(word), word))
+        assert wire.read_line() == b"%x" % len(word)
+        assert wire.read_exact(len(word) + 2) == word.upper() + b"\r\n"
+    wire.send(b"0\r\n\r\n")
+    assert wire.read_exact(5) == b"0\r\n\r\n"
+    wire.close()
+
+
+def test_refusal_before_the_body_was_sent(proxy, pki, api):
+    """A client that announces a gigabyte gets its refusal at once."""
+    wire = client.tunnel(proxy.address, "api.test:443", pki.bottle_cert)
+    wire.send(b"POST /x/git-receive-pack HTTP/1.1\r\nHost: api.test\r\nContent-Length: 1073741824\r\n\r\n")
+    assert http1.read_response(wire).get("bottle-block-reason") == "git-push-blocked"
+    wire.close()
+    assert api.connections == 0
+
+
+@pytest.mark.limit(240)
+def test_big_download_in_flat_memory(proxy, pki, require):
+    require("curl")
+    before = proxy.status("VmHWM")
+    done = subprocess.run(
+        ["curl", "-sS", "--fail", "--proxy", proxy.url, "--cacert", pki.bottle_cert, "-o", "/dev/null", "-w",
+         "%{size_download}", f"https://api.test/download/{BIG}"], capture_output=True, text=True, timeout=200)
+    assert done.stdout == str(BIG), done.stderr
+    assert proxy.status("VmHWM") - before < GROWTH_KIB
+
+
+@pytest.mark.limit(240)
+def test_big_upload_in_flat_memory(raw, pki, require):
+    require("curl")
+    length = []
+
+    def script(wire, _):
+        head = http1.read_head(wire)
+        if head.get("expect"):
+            wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        _, _, count = http1.read_chunked(wire, on_chunk=lambda data: length.append(len(data)))
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    proxy = raw(script)
+    before = proxy.status("VmHWM")
+    with subprocess.Popen(["head", "-c", str(BIG), "/dev/zero"], stdout=subprocess.PIPE) as source:
+        done = subprocess.run(
+            ["curl", "-sS", "--fail", "--proxy", proxy.url, "--cacert", pki.bottle_cert, "-T", "-",
+             "https://api.test/upload"], stdin=source.stdout, capture_output=True, text=True, timeout=200)
+    assert done.stdout == "ok", done.stderr
+    assert sum(length) == BIG
+    assert proxy.status("VmHWM") - before < GROWTH_KIB
+
+
+def test_reader_that_stops_stops_the_sender(api, tunnel, proxy):
+    """Back-pressure: what a client does not read is not fetched either, and nothing of it is lost."""
+    total = 64 * 1024 * 1024
+    block = os.urandom(64 * 1024)
+    sent = 0
+    stalled = threading.Event()
+
+    def serve(x):
+        nonlocal sent
+        x.head(headers=[("Content-Length", total)])
+        sock = x.wire.sock
+        while sent < total:
+            # The kernels' buffers and the proxy's are full when nothing more has been taken for a second.
+            if not stalled.is_set() and not select.select([], [sock], [], 1)[1]:
+                stalled.set()
+            x.send(block)
+            sent += len(block)
+        stalled.set()
+
+    api.on("/big", serve)
+    before = proxy.status("VmHWM")
+    wire = tunnel()
+    wire.send(b"GET /big HTTP/1.1\r\nHost: api.test\r\n\r\n")
+    http1.read_response_head(wire)
+    assert stalled.wait(30)
+    assert sent < total, "the whole body was taken though nobody read it"
+    assert proxy.status("VmHWM") - before < GROWTH_KIB
+    digest = hashlib.sha256()
+    left = total
+    while left:
+        piece = wire.read_some()
+        assert piece
+        digest.update(piece)
+        left -= len(piece)
+    expected = hashlib.sha256()
+    for _ in range(total // len(block)):
+        expected.update(block)
+    assert digest.digest() == expected.digest()
+
+
+def test_client_that_leaves_ends_the_upstream_exchange(raw, pki):
+    """Nobody reads any more: the upstream connection goes, too."""
+    gone = threading.Event()
+
+    def script(wire, _):
+        http1.read_head(wire)
+        wire.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n")
+        assert wire.at_end()
+        gone.set()
+
+    proxy = raw(script)
+    wire = client.tunnel(proxy.address, "api.test:443", pki.bottle_cert)
+    wire.send(b"GET / HTTP/1.1\r\nHost: api.test\r\n\r\n")
+    http1.read_response_head(wire)
+    wire.close()
+    assert gone.wait(WAIT)
