@@ -138,12 +138,18 @@ static int scan_limits(struct str text, const char *source, struct err *err)
 	return 0;
 }
 
+static struct str cut_before(struct str s, struct str tail)
+{
+	ssize_t at = str_find(s, tail, 0);
+
+	return at < 0 ? s : str_sub(s, 0, (size_t)at);
+}
+
 struct json *json_parse(struct str text, const char *source, struct err *err)
 {
 	json_error_t error;
 	json_t *j;
 	struct str what;
-	ssize_t quote;
 
 	setup();
 	if (scan_limits(text, source, err) < 0)
@@ -152,11 +158,10 @@ struct json *json_parse(struct str text, const char *source, struct err *err)
 		       &error);
 	if (j)
 		return outer(j);
-	/* The library quotes the text "near" the error: it may be a secret. */
-	what = str_of(error.text);
-	quote = str_find(what, STR(" near "), 0);
-	if (quote >= 0)
-		what = str_sub(what, 0, (size_t)quote);
+	/* The library quotes the text "near" the error, which may be a secret, and names its flags.
+	 */
+	/* The library quotes the text "near" the error, which may be a secret, and names its flags. */
+	what = cut_before(cut_before(str_of(error.text), STR(" near ")), STR(" without JSON_"));
 	err_set(err, E_BAD, "%s:%d:%d: %.*s", source, error.line > 0 ? error.line : 1,
 		error.column > 0 ? error.column : 1, STR_ARG(what));
 	return NULL;
