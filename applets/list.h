@@ -1,5 +1,9 @@
 /*
- * Every applet: APPLET(file name, its struct command). One line each, in the order of help.
- * The Makefile makes a symlink of every name.
+ * Every applet: APPLET(file name, its struct command). One line each, in the order of help; the
+ * launcher is first. The Makefile makes a symlink of every name.
  */
+/* It would take '-' in a name for a minus. */
+/* clang-format off */
 APPLET(bottle, applet_bottle)
+APPLET(bottle-ca, applet_bottle_ca)
+/* clang-format on */

@@ -21,7 +21,7 @@ static const struct opt options[] = {
 	{ .name = "version",
 	  .type = OPT_FLAG,
 	  .out = &want_version,
-	  .help = "As the command version" },
+	  .help = "as the command version" },
 	{ .name = NULL },
 };
 

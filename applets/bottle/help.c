@@ -10,11 +10,11 @@
 static bool markdown, man;
 
 static const struct opt options[] = {
-	{ .name = "man", .type = OPT_FLAG, .out = &man, .help = "A manual page, for man(1)" },
+	{ .name = "man", .type = OPT_FLAG, .out = &man, .help = "a manual page, for man(1)" },
 	{ .name = "markdown",
 	  .type = OPT_FLAG,
 	  .out = &markdown,
-	  .help = "All commands as a table" },
+	  .help = "all commands as a table" },
 	{ .name = NULL },
 };
 

@@ -13,7 +13,8 @@ struct leaf_cache;
 /* `ca` stays the caller's and must outlive the cache. */
 struct leaf_cache *leaf_cache_new(struct ca *ca, size_t max);
 void leaf_cache_free(struct leaf_cache *c);
-/* A new reference to the identity for this host (DNS name or IP literal), minted when missing or within a day of its end. */
+/* A new reference to the identity for this host (DNS name or IP literal), minted when missing or
+ * within a day of its end. */
 struct tls_identity *leaf_cache_get(struct leaf_cache *c, struct str host, struct err *err)
 	__attribute__((warn_unused_result));
 struct leaf_cache_stats {

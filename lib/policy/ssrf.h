@@ -15,11 +15,13 @@ struct ssrf_policy {
 	size_t allow_count;
 };
 
-int ssrf_allow(struct ssrf_policy *p, struct str cidr, struct err *err) __attribute__((warn_unused_result));
-/*
- * Every answer is judged; one internal answer refuses the name (E_DENIED, names class, not the rule set). Pinned results pass.
- */
-int ssrf_check(const struct ssrf_policy *p, struct str host, const struct resolve_result *res, struct err *err)
+int ssrf_allow(struct ssrf_policy *p, struct str cidr, struct err *err)
 	__attribute__((warn_unused_result));
+/*
+ * Every answer is judged; one internal answer refuses the name (E_DENIED; the message says the
+ * class, neither the address nor the rules). Pinned results pass, and what ssrf_allow named.
+ */
+int ssrf_check(const struct ssrf_policy *p, struct str host, const struct resolve_result *res,
+	       struct err *err) __attribute__((warn_unused_result));
 
 #endif
