@@ -26,12 +26,12 @@
 #define OPTS_LIST_MAX 64        /* values of one repeatable option */
 
 /* http: heads (RFC 9112 leaves the numbers to us; 431/400 past them) */
-#define HTTP_HEAD_MAX KIB(64)   /* request or status line + fields + final CRLF */
-#define HTTP_LINE_MAX KIB(16)   /* request line: longer targets are refused */
-#define HTTP_FIELDS_MAX 200     /* fields in one head or trailer section */
-#define HTTP_TRAILER_MAX KIB(8) /* trailer section */
-#define HTTP_CHUNK_LINE_MAX 256 /* chunk-size line with extensions */
-#define HTTP_INTERIM_MAX 20     /* 1xx responses before the final one */
+#define HTTP_HEAD_MAX KIB(64)          /* request or status line + fields + final CRLF */
+#define HTTP_LINE_MAX KIB(16)          /* request line: longer targets are refused */
+#define HTTP_FIELDS_MAX 200            /* fields in one head or trailer section */
+#define HTTP_TRAILER_MAX KIB(8)        /* trailer section */
+#define HTTP_CHUNK_LINE_MAX 256        /* chunk-size line with extensions */
+#define HTTP_INTERIM_MAX 20            /* 1xx responses before the final one */
 #define HTTP_CONNECTION_OPTIONS_MAX 32 /* names in one message's Connection fields */
 #define HTTP_ARENA_MAX KIB(192) /* one message: its head, the field table, what policy edits */
 
@@ -55,7 +55,13 @@
 #define PROXY_DRAIN_MS (5 * 1000)                   /* TERM: in-flight exchanges may finish */
 
 /* sys */
-#define LOOP_BATCH 256 /* events taken from the kernel in one round */
+#define LOOP_BATCH 256       /* events taken from the kernel in one round */
+#define FD_READ_SIZE KIB(16) /* one read of a file or pipe that is read whole */
+
+/* policy */
+#define ROUTES_MAX 1000       /* routes in one table */
+#define ROUTE_LIST_MAX 1000   /* paths or methods of one route */
+#define ROUTE_TEXT_MAX KIB(2) /* one path, host, method, scheme */
 
 /* ca */
 #define CA_PEM_MAX KIB(64)    /* a file with a certificate, a key, or both */
@@ -80,8 +86,12 @@
 #define MANIFEST_ENV_VALUE_MAX KIB(32) /* one value of `env` */
 #define MANIFEST_TEXT_MAX KIB(4)       /* one scalar of a bottle: path, URL, command argument */
 #define SECRET_MAX KIB(32)             /* one credential or secret environment value */
-#define PLAN_TEXT_MAX MIB(4)           /* the JSON or text form of a plan */
-#define BUNDLE_MAX MIB(4)              /* = JSON_TEXT_MAX, what the reader takes */
+#define PLAN_AGENT_PIDS 4096           /* a build with many jobs fits, a fork bomb does not */
+#define PLAN_AGENT_MEMORY_MIB 8192
+#define PLAN_SIDECAR_PIDS 64         /* one process and its resolver threads; git-gate a few more */
+#define PLAN_SIDECAR_MEMORY_MIB 1024 /* PROXY_CONNS_MAX connections, idle, and some busy ones */
+#define PLAN_TEXT_MAX MIB(4)         /* the JSON or text form of a plan */
+#define BUNDLE_MAX MIB(4)            /* = JSON_TEXT_MAX, what the reader takes */
 
 /* net: accepting and lookups */
 #define LISTEN_BATCH 64        /* connections accepted before other descriptors get their turn */
