@@ -50,7 +50,7 @@ static int read_host(const struct schema_ctx *ctx, const struct yaml *item, char
 {
 	struct err why = ERR_INIT;
 
-	if (host_pattern(item->text, ret, NULL, &why) < 0)
+	if (host_pattern(item->text, ret, &why) < 0)
 		return schema_error(ctx, item, err, "allowlist: '%.*s': %s", STR_ARG(item->text),
 				    why.text);
 	return 0;
@@ -145,7 +145,7 @@ static int check_dlp_host(const struct schema_ctx *ctx, const struct yaml *node,
 	struct err why = ERR_INIT;
 	char *host;
 
-	if (host_pattern(node->text, &host, NULL, &why) < 0)
+	if (host_pattern(node->text, &host, &why) < 0)
 		return schema_error(ctx, node, err, "dlp_allow: host '%.*s': %s",
 				    STR_ARG(node->text), why.text);
 	free(d->host);

@@ -4,7 +4,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "http/url.h"
+#include "policy/routes.h"
 
 struct where where_of(const struct schema_ctx *ctx, const struct yaml *node)
 {
@@ -47,32 +47,17 @@ bool env_name_ok(struct str s)
 	return true;
 }
 
-bool token_ok(struct str s)
+int host_pattern(struct str s, char **ret, struct err *err)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (!ascii_alpha(s.p[i]) && !ascii_digit(s.p[i]) &&
-		    !memchr("!#$%&'*+-.^_`|~", s.p[i], 15))
-			return false;
-	return s.n > 0;
-}
+	uint16_t port;
 
-int host_pattern(struct str s, char **ret_host, uint16_t *ret_port, struct err *err)
-{
-	struct authority a;
-	bool wildcard = str_starts(s, STR("*."));
-
-	if (str_find(s, STR("://"), 0) >= 0)
-		return err_set(err, E_BAD, "a URL where a host is wanted");
-	if (url_parse_authority(wildcard ? str_from(s, 2) : s, 0, &a, err) < 0)
+	if (route_read_host(s, ret, &port, err) < 0)
 		return -1;
-	if (wildcard && a.is_ip)
-		return err_set(err, E_BAD, "a wildcard over an address");
-	if (a.has_port && !ret_port)
-		return err_set(err, E_BAD, "a port is not wanted here");
-	*ret_host = mem_printf("%s%s", wildcard ? "*." : "", a.host);
-	if (ret_port)
-		*ret_port = a.has_port ? a.port : 0;
-	return 0;
+	if (port == 0)
+		return 0;
+	free(*ret);
+	*ret = NULL;
+	return err_set(err, E_BAD, "a host without a port is wanted");
 }
 
 /* Replaces the path in *field by its absolute form and says what is there. */

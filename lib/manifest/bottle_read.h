@@ -27,7 +27,7 @@ int read_egress_proxy(const struct schema_ctx *ctx, const struct yaml *node, voi
 		      struct err *err);
 void route_fini(struct bottle_route *r);
 bool route_same(const struct bottle_route *a, const struct bottle_route *b); /* host and port */
-extern const struct schema route_schema;
+extern const struct schema bottle_route_schema;
 extern const struct schema egress_proxy_schema;
 
 /* bottle_git.c: `git` (out: struct bottle) */
@@ -55,14 +55,9 @@ int want_text(const struct schema_ctx *ctx, const struct yaml *node, const char 
 
 /* [A-Za-z_][A-Za-z0-9_]*: the name of an environment variable (POSIX XBD 8.1) */
 bool env_name_ok(struct str s);
-/* RFC 9110 5.6.2 */
-bool token_ok(struct str s);
 
-/*
- * A host pattern: "host", "*.host", with a port when `ret_port` is not NULL. *ret_host is lower
- * case without the port. The error is one sentence without a position.
- */
-int host_pattern(struct str s, char **ret_host, uint16_t *ret_port, struct err *err);
+/* "host" or "*.host", without a port; *ret is lower case, heap. The error is one sentence. */
+int host_pattern(struct str s, char **ret, struct err *err);
 
 /*
  * Checks of one string key of a table, by key: path of an existing regular file or directory,

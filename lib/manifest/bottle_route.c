@@ -1,28 +1,15 @@
 #include <stddef.h>
 
-#include "base/arena.h"
-#include "base/glob.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "http/url.h"
 #include "manifest/bottle_read.h"
-
-#define PATH_ARENA KIB(64) /* readings of one path of MANIFEST_TEXT_MAX */
-
-/* Fields that frame or route a message; a credential in one would break it (RFC 9110 7.6.1). */
-static const char *const unfit_headers[] = {
-	"connection",	"content-length", "expect",  "host", "keep-alive", "proxy-authorization",
-	"te",		"trailer",	  "upgrade", "transfer-encoding",
-};
-
-static const char *const schemes[] = { "Bearer", "token", "Basic", "header:NAME" };
 
 void route_fini(struct bottle_route *r)
 {
 	free(r->auth_header);
 	free(r->token_ref);
 	free(r->host);
-	schema_free(&route_schema, r);
+	schema_free(&bottle_route_schema, r);
 }
 
 bool route_same(const struct bottle_route *a, const struct bottle_route *b)
@@ -30,44 +17,20 @@ bool route_same(const struct bottle_route *a, const struct bottle_route *b)
 	return a->port == b->port && str_eqz(str_of(a->host), b->host);
 }
 
-static int check_host(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		      struct err *err)
+/* --- single values: the proxy's own readers, so that both refuse the same ---------------------- */
+
+static int read_host(const struct schema_ctx *ctx, const struct yaml *node, void *out,
+		     struct err *err)
 {
 	struct bottle_route *r = out;
 	struct err why = ERR_INIT;
 
-	if (want_text(ctx, node, "host", MANIFEST_TEXT_MAX, err) < 0)
+	if (want_text(ctx, node, "host", ROUTE_TEXT_MAX, err) < 0)
 		return -1;
-	if (host_pattern(node->text, &r->host, &r->port, &why) < 0)
+	if (route_read_host(node->text, &r->host, &r->port, &why) < 0)
 		return schema_error(ctx, node, err, "host '%.*s': %s", STR_ARG(node->text),
 				    why.text);
 	return 0;
-}
-
-/* Absolute, and read the same way by every server: what policy compares is what was written. */
-static int check_path(const struct schema_ctx *ctx, const struct yaml *node, const char *what,
-		      struct err *err)
-{
-	struct url_readings readings;
-	struct err why = ERR_INIT;
-	struct arena arena;
-	int rc = -1;
-
-	arena_init(&arena, PATH_ARENA);
-	if (str_chr(node->text, '*', 0) >= 0)
-		(void)schema_error(ctx, node, err, "%s '%.*s': a prefix, not a pattern: no '*'",
-				   what, STR_ARG(node->text));
-	else if (url_path_readings(node->text, &arena, &readings, &why) < 0)
-		(void)schema_error(ctx, node, err, "%s '%.*s': %s", what, STR_ARG(node->text),
-				   why.text);
-	else if (readings.n != 1 || !str_eq(readings.v[0], node->text))
-		(void)schema_error(ctx, node, err,
-				   "%s '%.*s': not in normal form: write '%.*s'", what,
-				   STR_ARG(node->text), STR_ARG(readings.v[0]));
-	else
-		rc = 0;
-	arena_fini(&arena);
-	return rc;
 }
 
 static int check_paths(const struct schema_ctx *ctx, const struct yaml *node, void *out,
@@ -77,28 +40,42 @@ static int check_paths(const struct schema_ctx *ctx, const struct yaml *node, vo
 	if (node->count == 0)
 		return schema_error(ctx, node, err, "path_allowlist: an empty list allows nothing; "
 				    "leave the key out to allow all paths");
-	for (const struct yaml *p = node->child; p; p = p->next)
-		if (check_path(ctx, p, "path", err) < 0)
-			return -1;
+	for (const struct yaml *p = node->child; p; p = p->next) {
+		auto_free char *prefix = NULL;
+		struct err why = ERR_INIT;
+
+		if (route_read_path(p->text, &prefix, &why) < 0)
+			return schema_error(ctx, p, err, "path '%.*s': %s", STR_ARG(p->text),
+					    why.text);
+	}
 	return 0;
 }
 
 static int check_methods(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 			 struct err *err)
 {
+	struct err why = ERR_INIT;
+
 	(void)out;
 	if (node->count == 0)
 		return schema_error(ctx, node, err, "methods: an empty list allows nothing; leave "
 				    "the key out to allow all methods");
-	for (const struct yaml *m = node->child; m; m = m->next) {
-		if (!token_ok(m->text))
-			return schema_error(ctx, m, err, "method '%.*s': not a method name",
-					    STR_ARG(m->text));
-		for (size_t i = 0; i < m->text.n; i++)
-			if (m->text.p[i] >= 'a' && m->text.p[i] <= 'z')
-				return schema_error(ctx, m, err, "method '%.*s': methods are in "
-						    "upper case", STR_ARG(m->text));
-	}
+	for (const struct yaml *m = node->child; m; m = m->next)
+		if (route_check_method(m->text, &why) < 0)
+			return schema_error(ctx, m, err, "method '%.*s': %s", STR_ARG(m->text),
+					    why.text);
+	return 0;
+}
+
+static int check_mount(const struct schema_ctx *ctx, const struct yaml *node, void *out,
+		       struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	(void)out;
+	if (route_check_mount(node->text, &why) < 0)
+		return schema_error(ctx, node, err, "mount '%.*s': %s", STR_ARG(node->text),
+				    why.text);
 	return 0;
 }
 
@@ -122,19 +99,7 @@ static int check_role(const struct schema_ctx *ctx, const struct yaml *node, voi
 	return 0;
 }
 
-static int check_mount(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		       struct err *err)
-{
-	(void)out;
-	if (check_path(ctx, node, "mount", err) < 0)
-		return -1;
-	if (str_ends(node->text, STR("/")))
-		return schema_error(ctx, node, err, "mount '%.*s': no '/' at the end",
-				    STR_ARG(node->text));
-	return 0;
-}
-
-/* --- auth --- */
+/* --- auth -------------------------------------------------------------------------------------- */
 
 struct auth {
 	char *scheme, *token_ref;
@@ -142,45 +107,15 @@ struct auth {
 	char *header;
 };
 
-static int check_auth_header(const struct schema_ctx *ctx, const struct yaml *node,
-			     struct auth *a, struct err *err)
-{
-	struct str name = str_from(node->text, strlen("header:"));
-
-	if (!token_ok(name))
-		return schema_error(ctx, node, err, "scheme '%.*s': after 'header:' comes the "
-				    "name of a header field", STR_ARG(node->text));
-	for (size_t i = 0; i < ARRAY_LEN(unfit_headers); i++)
-		if (str_ieqz(name, unfit_headers[i]))
-			return schema_error(ctx, node, err, "scheme '%.*s': that field cannot "
-					    "carry a credential", STR_ARG(node->text));
-	a->kind = AUTH_HEADER;
-	a->header = str_dupz(name);
-	return 0;
-}
-
+/* Neither of the two quotes its value: somebody may have put the credential itself there. */
 static int check_scheme(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 			struct err *err)
 {
 	struct auth *a = out;
-	const char *nearest;
+	struct err why = ERR_INIT;
 
-	if (str_eqz(node->text, "Bearer"))
-		a->kind = AUTH_BEARER;
-	else if (str_eqz(node->text, "token"))
-		a->kind = AUTH_TOKEN;
-	else if (str_eqz(node->text, "Basic"))
-		a->kind = AUTH_BASIC;
-	else if (str_starts(node->text, STR("header:")))
-		return check_auth_header(ctx, node, a, err);
-	else {
-		nearest = glob_nearest(node->text, schemes, ARRAY_LEN(schemes));
-		return schema_error(ctx, node, err,
-				    "unknown scheme '%.*s'%s%s%s; accepted: Bearer, token, Basic, "
-				    "header:NAME", STR_ARG(node->text),
-				    nearest ? ", did you mean '" : "", nearest ? nearest : "",
-				    nearest ? "'?" : "");
-	}
+	if (route_read_scheme(node->text, &a->kind, &a->header, &why) < 0)
+		return schema_error(ctx, node, err, "scheme: %s", why.text);
 	return 0;
 }
 
@@ -188,7 +123,6 @@ static int check_token_ref(const struct schema_ctx *ctx, const struct yaml *node
 			   struct err *err)
 {
 	(void)out;
-	/* Not quoted back: somebody who mistakes it for the credential itself has pasted that. */
 	if (!env_name_ok(node->text))
 		return schema_error(ctx, node, err, "token_ref: the name of a host environment "
 				    "variable is wanted, never the credential itself");
@@ -209,10 +143,10 @@ static int check_auth(const struct schema_ctx *ctx, const struct yaml *node, voi
 // clang-format off
 static const struct schema_key auth_keys[] = {
 	{ .name = "scheme", .type = SCHEMA_STR, .offset = offsetof(struct auth, scheme),
-	  .min = 1, .max = MANIFEST_TEXT_MAX, .check = check_scheme,
+	  .min = 1, .max = ROUTE_TEXT_MAX, .check = check_scheme,
 	  .doc = "`Bearer`, `token`, `Basic` (the value is user:password) or `header:NAME`" },
 	{ .name = "token_ref", .type = SCHEMA_STR, .offset = offsetof(struct auth, token_ref),
-	  .min = 1, .max = MANIFEST_TEXT_MAX, .check = check_token_ref,
+	  .min = 1, .max = ROUTE_TEXT_MAX, .check = check_token_ref,
 	  .doc = "host environment variable that holds the credential" },
 	{ .name = NULL },
 };
@@ -235,7 +169,7 @@ static int read_auth(const struct schema_ctx *ctx, const struct yaml *node, void
 	return rc;
 }
 
-/* --- tls and the rules that need the whole route --- */
+/* --- the whole route ---------------------------------------------------------------------------- */
 
 static int check_tls(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		     struct err *err)
@@ -278,24 +212,24 @@ static int check_route(const struct schema_ctx *ctx, const struct yaml *node, vo
 
 // clang-format off
 static const struct schema_key route_keys[] = {
-	{ .name = "host", .type = SCHEMA_CUSTOM, .flags = SCHEMA_REQUIRED, .check = check_host,
+	{ .name = "host", .type = SCHEMA_CUSTOM, .flags = SCHEMA_REQUIRED, .check = read_host,
 	  .doc = "host[:port], ports 443 and 80 by default; `*.x` is one or more labels below x" },
 	{ .name = "path_allowlist", .type = SCHEMA_STR_LIST,
 	  .offset = offsetof(struct bottle_route, paths),
 	  .set_offset = offsetof(struct bottle_route, has_paths),
-	  .max = MANIFEST_LIST_MAX, .check = check_paths,
+	  .max = ROUTE_LIST_MAX, .check = check_paths,
 	  .doc = "absolute path prefixes; absent: all paths" },
 	{ .name = "methods", .type = SCHEMA_STR_LIST,
 	  .offset = offsetof(struct bottle_route, methods),
 	  .set_offset = offsetof(struct bottle_route, has_methods),
-	  .max = MANIFEST_LIST_MAX, .check = check_methods,
+	  .max = ROUTE_LIST_MAX, .check = check_methods,
 	  .doc = "request methods; absent: all" },
 	{ .name = "auth", .type = SCHEMA_CUSTOM, .sub = &auth_schema, .check = read_auth,
 	  .doc = "the credential that the proxy adds" },
 	{ .name = "role", .type = SCHEMA_CUSTOM, .check = check_role,
 	  .doc = "`claude_code_oauth`: the agent gets a placeholder token; one route at most" },
 	{ .name = "mount", .type = SCHEMA_STR, .offset = offsetof(struct bottle_route, mount),
-	  .min = 1, .max = MANIFEST_TEXT_MAX, .check = check_mount,
+	  .min = 1, .max = ROUTE_TEXT_MAX, .check = check_mount,
 	  .doc = "also reachable as http://egress-proxy:9099/MOUNT/…" },
 	{ .name = "pass_authorization", .type = SCHEMA_BOOL,
 	  .offset = offsetof(struct bottle_route, pass_authorization),
@@ -305,7 +239,7 @@ static const struct schema_key route_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-const struct schema route_schema = {
+const struct schema bottle_route_schema = {
 	.what = "route", .size = sizeof(struct bottle_route), .keys = route_keys, .check = check_route
 };
 
@@ -322,7 +256,7 @@ static int read_routes(const struct schema_ctx *ctx, const struct yaml *node, vo
 		/* counted first: what a failure leaves behind is freed with the list */
 		struct bottle_route *r = &l->v[l->n++];
 
-		if (schema_read(&route_schema, ctx, item, r, err) < 0)
+		if (schema_read(&bottle_route_schema, ctx, item, r, err) < 0)
 			return -1;
 		for (struct bottle_route *other = l->v; other < r; other++)
 			if (route_same(other, r))
@@ -336,7 +270,7 @@ static int read_routes(const struct schema_ctx *ctx, const struct yaml *node, vo
 
 // clang-format off
 static const struct schema_key egress_proxy_keys[] = {
-	{ .name = "routes", .type = SCHEMA_CUSTOM, .sub = &route_schema, .check = read_routes,
+	{ .name = "routes", .type = SCHEMA_CUSTOM, .sub = &bottle_route_schema, .check = read_routes,
 	  .doc = "hosts the agent may reach, order kept" },
 	{ .name = NULL },
 };

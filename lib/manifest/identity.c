@@ -35,10 +35,25 @@ void identity_make(const char *agent, char ret[IDENTITY_MAX + 1])
 	ret[n] = '\0';
 }
 
+/* Without a number from -2 to -99. */
+static struct str cut_number(struct str s)
+{
+	for (size_t digits = 1; digits <= 2 && digits + 1 < s.n; digits++) {
+		size_t dash = s.n - digits - 1;
+		struct str number = str_from(s, dash + 1);
+		uint64_t n;
+
+		if (s.p[dash] == '-' && number.p[0] != '0' && str_to_u64(number, 99, &n) == 0 && n >= 2)
+			return str_sub(s, 0, dash);
+	}
+	return s;
+}
+
 bool identity_ok(struct str s)
 {
 	size_t name;
 
+	s = cut_number(s);
 	if (s.n < IDENTITY_RANDOM + 2)
 		return false;
 	name = s.n - IDENTITY_RANDOM - 1;

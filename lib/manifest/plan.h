@@ -30,7 +30,6 @@
 #define PLAN_AGENT_USER "1000:1000" /* a number works in any image */
 #define PLAN_CA_CERT "/run/bottle/ca.pem"	   /* the bottle's CA */
 #define PLAN_CA_BUNDLE "/run/bottle/ca-bundle.pem" /* image's bundle + ca.pem */
-#define PLAN_CA_JAVA "/run/bottle/truststore.p12"  /* when there is a JRE */
 #define PLAN_PROMPT "/run/bottle/prompt.md"
 
 /* Fixed ports and names of the sidecars, seen from inside (spec 1.3). */
@@ -78,11 +77,15 @@ struct plan_env {
 
 enum plan_route_source { PLAN_ROUTE_ROUTE, PLAN_ROUTE_ALLOWLIST, PLAN_ROUTE_PROVIDER };
 
+/*
+ * The table is routes, then allowlist, then the provider's hosts. A host that a route covers
+ * already adds nothing: the stricter rule stays.
+ */
 struct plan_route {
 	const char *host; /* without port; borrowed from route, the bottle or a table */
 	enum plan_route_source source;
 	const struct bottle_route *route; /* all it says; NULL for a bare route */
-	const char *slot;		  /* EGRESS_PROXY_TOKEN_N, borrowed from credentials; NULL without auth */
+	const char *slot; /* EGRESS_PROXY_TOKEN_N, borrowed from credentials; NULL without auth */
 };
 
 struct plan_credential {
@@ -156,7 +159,10 @@ struct plan {
 	char *sidecar_image; /* tag of the image that holds this binary; NULL with native */
 	struct str_list command;
 	char *user;
+	const char *home;    /* $HOME in the box; NULL: what the image says of `user` */
 	char *workdir;
+	const char *system_file; /* where the agent's prompt goes in the box; NULL: it has none */
+	char *skills_dir;    /* host directory that holds agent->skills; NULL: it has none */
 
 	struct plan_env *env; /* sorted by name */
 	size_t env_count;
