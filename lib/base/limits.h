@@ -39,6 +39,12 @@
 #define HTTP_READS_PER_WAKE 4 /* reads of one connection before the others have their turn */
 #define HTTP_LINGER_MS 5000   /* after our last byte: time for the peer to read it (RFC 9112 9.6) */
 
+/* http: the small server */
+#define HTTP_SERVER_CONNS_MAX 256
+#define HTTP_SERVER_HEAD_MS (10 * 1000)
+#define HTTP_SERVER_IDLE_MS (60 * 60 * 1000) /* an answer may wait for a person */
+#define HTTP_SERVER_KEEPALIVE_MS (60 * 1000)
+
 /* proxy: buffers of one connection, bytes */
 #define PROXY_READ_SIZE KIB(16) /* one read; the size of a TLS record */
 #define PROXY_OUT_HIGH KIB(256) /* stop reading the other side above this */
