@@ -1,6 +1,7 @@
 #include "manifest/bundle.h"
 
 #include <stddef.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "base/limits.h"
@@ -10,33 +11,65 @@
 #define CERTIFICATE "-----BEGIN CERTIFICATE-----"
 #define KEY "PRIVATE KEY-----"
 
-int bundle_read_upstream_ca(const struct plan *p, struct str_list *ret, struct err *err)
+/* Where distributions keep their bundle: Debian and Alpine, Fedora, openSUSE. */
+static const char *const system_bundles[] = {
+	"/etc/ssl/certs/ca-certificates.crt",
+	"/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/ssl/ca-bundle.pem",
+};
+
+static int read_pem(const char *path, struct str_list *out, struct err *err)
+{
+	auto_buf text = BUF_INIT_SECRET(BUNDLE_MAX); /* should it hold a key after all */
+	struct str s;
+
+	if (file_read(path, &text, err) < 0)
+		return -1;
+	s = buf_str(&text);
+	if (str_find(s, STR(KEY), 0) >= 0)
+		return err_set(err, E_BAD, "%s: holds a private key; certificates only are wanted",
+			       path);
+	if (str_find(s, STR(CERTIFICATE), 0) < 0 || !str_is_utf8(s))
+		return err_set(err, E_BAD, "%s: no PEM certificate in it", path);
+	strs_take(out, str_dupz(s));
+	return 0;
+}
+
+static int read_system(const struct host_env *env, struct str_list *out, struct err *err)
+{
+	const char *path = host_env_get(env, "SSL_CERT_FILE");
+
+	if (path && *path)
+		return read_pem(path, out, err);
+	for (size_t i = 0; i < ARRAY_LEN(system_bundles); i++)
+		if (access(system_bundles[i], R_OK) == 0)
+			return read_pem(system_bundles[i], out, err);
+	return 0;
+}
+
+static int read_all(const struct plan *p, const struct host_env *env, struct str_list *out,
+		    struct err *err)
 {
 	const struct str_list *files = &p->bottle->egress.upstream_ca;
-	struct str_list pems = { NULL, 0 };
 
-	for (size_t i = 0; i < files->n; i++) {
-		auto_buf text = BUF_INIT_SECRET(BUNDLE_MAX);
-		struct str s;
-
-		if (file_read(files->v[i], &text, err) < 0)
-			goto fail;
-		s = buf_str(&text);
-		if (str_find(s, STR(KEY), 0) >= 0) {
-			err_set(err, E_BAD, "%s: holds a private key; upstream_ca wants "
-				"certificates only", files->v[i]);
-			goto fail;
-		}
-		if (str_find(s, STR(CERTIFICATE), 0) < 0 || !str_is_utf8(s)) {
-			err_set(err, E_BAD, "%s: no PEM certificate in it", files->v[i]);
-			goto fail;
-		}
-		strs_take(&pems, str_dupz(s));
-	}
-	*ret = pems;
+	if (read_system(env, out, err) < 0)
+		return -1;
+	for (size_t i = 0; i < files->n; i++)
+		if (read_pem(files->v[i], out, err) < 0)
+			return -1;
+	if (out->n == 0)
+		return err_set(err, E_BAD, "no CA certificates on this host to verify upstreams with: "
+			       "install ca-certificates, or set SSL_CERT_FILE or egress.upstream_ca");
 	return 0;
-fail:
-	strs_free(&pems);
+}
+
+int bundle_read_upstream_ca(const struct plan *p, const struct host_env *env, struct str_list *ret,
+			    struct err *err)
+{
+	*ret = (struct str_list){ NULL, 0 };
+	if (read_all(p, env, ret, err) == 0)
+		return 0;
+	strs_free(ret);
 	return -1;
 }
 

@@ -27,11 +27,13 @@
 #define BUNDLE_SCHEMA 1
 
 /*
- * Reads the files of egress.upstream_ca, in order. Each must hold at least one certificate and no
- * private key (it would travel into a sidecar for nothing). The caller frees *ret with strs_free.
+ * What upstreams are verified against: the host's own bundle ($SSL_CERT_FILE, else the usual places;
+ * a sidecar has no files of its own), then the files of egress.upstream_ca in order. Each must hold
+ * at least one certificate and no private key (it would travel into a sidecar for nothing). E_BAD
+ * when there is none at all. The caller frees *ret with strs_free.
  */
-int bundle_read_upstream_ca(const struct plan *p, struct str_list *ret, struct err *err)
-	__attribute__((warn_unused_result));
+int bundle_read_upstream_ca(const struct plan *p, const struct host_env *env, struct str_list *ret,
+			    struct err *err) __attribute__((warn_unused_result));
 
 /* `ca_pem`: certificate and key of the bottle's CA. `upstream_ca`: PEM texts. */
 int bundle_egress_proxy(const struct plan *p, const struct secrets *s, struct str ca_pem,
