@@ -63,6 +63,8 @@
 /* sys */
 #define LOOP_BATCH 256       /* events taken from the kernel in one round */
 #define FD_READ_SIZE KIB(16) /* one read of a file or pipe that is read whole */
+#define TTY_LINE_MAX 4096    /* a line of a terminal with its end: termios(3) */
+#define TTY_LINE_MAX KIB(4)  /* an answer at the terminal; line mode gives no more (termios(3)) */
 
 /* policy */
 #define ROUTES_MAX 1000       /* routes in one table */
