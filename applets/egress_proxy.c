@@ -93,10 +93,10 @@ static int add_upstream_ca(struct proxy_config *c, const char *path, struct err 
 
 static int read_trust(struct proxy_config *c, struct err *err)
 {
-	const char *system = getenv("SSL_CERT_FILE");
+	const char *ca_file = getenv("SSL_CERT_FILE");
 
-	if (system && *system) {
-		if (add_upstream_ca(c, system, err) < 0)
+	if (ca_file && *ca_file) {
+		if (add_upstream_ca(c, ca_file, err) < 0)
 			return err_wrap(err, "SSL_CERT_FILE");
 	} else if (access(SYSTEM_CA_FILE, R_OK) == 0 &&
 		   add_upstream_ca(c, SYSTEM_CA_FILE, err) < 0) {

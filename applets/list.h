@@ -5,5 +5,6 @@
 /* It would take '-' in a name for a minus. */
 /* clang-format off */
 APPLET(bottle, applet_bottle)
+APPLET(egress-proxy, applet_egress_proxy)
 APPLET(bottle-ca, applet_bottle_ca)
 /* clang-format on */
