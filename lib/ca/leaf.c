@@ -25,7 +25,7 @@ static int parse_name(struct str name, struct cert_name *ret, struct err *err)
 		return 0;
 	}
 	if (url_parse_authority(wildcard ? str_from(name, 2) : name, 443, &a, err) < 0)
-		return -1;
+		return err_wrap(err, "'%.*s'", STR_ARG(name));
 	if (a.has_port || (wildcard && a.is_ip) ||
 	    authority_host(&a).n + 2 * wildcard > URL_HOST_MAX)
 		return err_set(err, E_BAD, "'%.*s' is neither a host name nor an address",
