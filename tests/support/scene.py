@@ -1,0 +1,131 @@
+"""The upstream of a case record: servers that do what the record's [upstream] sections say, and note what came."""
+
+import socket
+import ssl
+import threading
+
+from . import certs, http1
+
+WAIT_SECONDS = 8
+
+
+class Scene:
+    """What the upstream shall do, and what it saw, while one record plays."""
+
+    def __init__(self, rec):
+        self.scripts = rec.upstream
+        self.certificate = "valid"
+        self.seen = []
+        self.connections = []
+        self.errors = []
+        self.wires = []
+        self.done = threading.Event()
+        for section in rec.upstream:
+            for step in section.find("certificate"):
+                self.certificate = step.rest
+
+    def script(self, index):
+        """The section that answers request number index; None: answer anything with 200."""
+        if not self.scripts:
+            return None
+        return self.scripts[index] if index < len(self.scripts) else None
+
+
+class World:
+    """The listeners on the island: TLS on 443 and 8443, plain on 80 and 8080, whatever the address."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.root = certs.authority("Island Root")
+        self.bottle = certs.authority("Island Bottle CA")
+        self.root_cert = self.root.write_cert(directory, "root.crt")
+        self.bottle_ca = self.bottle.write(directory, "bottle.pem")
+        self.bottle_cert = self.bottle.write_cert(directory, "bottle.crt")
+        self.scene = None
+        self._contexts = {}
+        for port in (443, 8443, 80, 8080):
+            self._listen(port, tls=port in (443, 8443))
+
+    def _listen(self, port, tls):
+        listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True,
+                                              backlog=256)
+        threading.Thread(target=self._accept, args=(listener, tls), daemon=True).start()
+
+    def _accept(self, listener, tls):
+        while True:
+            sock, _ = listener.accept()
+            threading.Thread(target=self._serve, args=(sock, tls), daemon=True).start()
+
+    def context(self, kind, name):
+        key = (kind, name)
+        if key not in self._contexts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.set_alpn_protocols(["http/1.1"])
+            context.set_ciphers("DEFAULT@SECLEVEL=0")
+            context.load_cert_chain(certs.make(kind, self.root, name).write(self.directory))
+            self._contexts[key] = context
+        return self._contexts[key]
+
+    def _serve(self, sock, tls):
+        scene = self.scene
+        address = sock.getsockname()
+        dialled = address[0].removeprefix("::ffff:")
+        scene.connections.append(f"{dialled}:{address[1]}")
+        try:
+            if tls:
+                sock = self._handshake(sock, scene, dialled)
+            wire = http1.Wire(sock, WAIT_SECONDS)
+            scene.wires.append(wire)
+            while self._answer(wire):
+                pass
+            wire.close()
+        except http1.Closed:
+            sock.close()
+        except http1.Malformed as e:
+            scene.errors.append(f"the proxy sent the upstream something malformed: {e}")
+            sock.close()
+        except OSError:
+            sock.close()
+
+    def _handshake(self, sock, scene, dialled):
+        sock.settimeout(WAIT_SECONDS)
+        base = self.context(scene.certificate, dialled)
+
+        def choose(tls, name, _):
+            if name:
+                tls.context = self.context(scene.certificate, name)
+
+        base.sni_callback = choose
+        return base.wrap_socket(sock, server_side=True)
+
+    def _answer(self, wire):
+        """One request and its answer; False ends the connection."""
+        request = http1.read_request(wire, lambda head: self._continue(wire, head))
+        scene = self.scene
+        scene.seen.append(request)
+        script = scene.script(len(scene.seen) - 1)
+        steps = script.steps if script else []
+        out = b""
+        for step in steps:
+            if step.word == "<":
+                out += step.data
+            elif step.word in ("flush", "close", "reset", "hang"):
+                wire.send(out)
+                out = b""
+                if step.word == "close":
+                    return False
+                if step.word == "reset":
+                    wire.reset()
+                    return False
+                if step.word == "hang":
+                    scene.done.wait(WAIT_SECONDS)
+        if not any(step.word in ("<", "flush") for step in steps):
+            body = b"" if request.method == "HEAD" else b"ok"
+            out = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body
+        wire.send(out)
+        return request.get("connection", "").lower() != "close"
+
+    @staticmethod
+    def _continue(wire, head):
+        if head.get("expect", "").lower() == "100-continue":
+            wire.send(b"HTTP/1.1 100 Continue\r\n\r\n")
