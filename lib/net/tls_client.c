@@ -1,0 +1,152 @@
+#include <mbedtls/asn1.h>
+#include <mbedtls/pem.h>
+#include <mbedtls/x509_crt.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "net/tls_priv.h"
+
+struct tls_client_config {
+	mbedtls_x509_crt anchors;
+	struct tls_settings *settings;
+};
+
+/* SHA-2 signatures by RSA from 2048 bits or on P-256 and P-384. A trust anchor's own signature is
+ * no matter. */
+static const mbedtls_x509_crt_profile profile = {
+	.allowed_mds = MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA256) |
+		       MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA384) |
+		       MBEDTLS_X509_ID_FLAG(MBEDTLS_MD_SHA512),
+	.allowed_pks =
+		MBEDTLS_X509_ID_FLAG(MBEDTLS_PK_RSA) | MBEDTLS_X509_ID_FLAG(MBEDTLS_PK_RSASSA_PSS) |
+		MBEDTLS_X509_ID_FLAG(MBEDTLS_PK_ECKEY) | MBEDTLS_X509_ID_FLAG(MBEDTLS_PK_ECDSA),
+	.allowed_curves = MBEDTLS_X509_ID_FLAG(MBEDTLS_ECP_DP_SECP256R1) |
+			  MBEDTLS_X509_ID_FLAG(MBEDTLS_ECP_DP_SECP384R1),
+	.rsa_min_bitlen = 2048,
+};
+
+struct tls_client_config *tls_client_config_new(struct err *err)
+{
+	struct tls_client_config *c;
+
+	if (tls_global_init(err))
+		return NULL;
+	c = mem_new(struct tls_client_config);
+	mbedtls_x509_crt_init(&c->anchors);
+	return c;
+}
+
+void tls_client_config_free(struct tls_client_config *c)
+{
+	if (!c)
+		return;
+	tls_settings_free(c->settings);
+	mbedtls_x509_crt_free(&c->anchors);
+	free(c);
+}
+
+/* Of critical extensions that mbedTLS does not know, name constraints are understood (tls_names.c).
+ */
+static int on_extension(void *arg, const mbedtls_x509_crt *crt, const mbedtls_x509_buf *oid,
+			int critical, const unsigned char *p, const unsigned char *end)
+{
+	(void)arg;
+	(void)crt;
+	(void)p;
+	(void)end;
+	if (!critical || str_eq(str_mem(oid->p, oid->len), STR(TLS_OID_NAME_CONSTRAINTS)))
+		return 0;
+	return MBEDTLS_ERR_X509_INVALID_EXTENSIONS + MBEDTLS_ERR_ASN1_UNEXPECTED_TAG;
+}
+
+/*
+ * Bundles hold a few certificates that mbedTLS cannot read (curves it was not built with); they are
+ * passed over, unless nothing is left.
+ */
+int tls_client_config_add_ca(struct tls_client_config *c, struct str pem, const char *source,
+			     size_t *ret_count, struct err *err)
+{
+	auto_free char *text = NULL;
+	const unsigned char *p;
+	size_t used, taken = 0;
+	int ret, first_failure = 0;
+
+	if (pem.n > TLS_CA_FILE_MAX)
+		return err_set(err, E_LIMIT, "%s: larger than %zu bytes", source, TLS_CA_FILE_MAX);
+	if (pem.n == 0 || memchr(pem.p, '\0', pem.n))
+		return err_set(err, E_BAD, "%s: no PEM text", source);
+	text = str_dupz(pem);
+	p = (const unsigned char *)text;
+	for (;;) {
+		mbedtls_pem_context block;
+
+		mbedtls_pem_init(&block);
+		ret = mbedtls_pem_read_buffer(&block, "-----BEGIN CERTIFICATE-----",
+					      "-----END CERTIFICATE-----", p, NULL, 0, &used);
+		if (ret == MBEDTLS_ERR_PEM_NO_HEADER_FOOTER_PRESENT) {
+			mbedtls_pem_free(&block);
+			break;
+		}
+		if (ret == 0) {
+			size_t n;
+			const unsigned char *der = mbedtls_pem_get_buffer(&block, &n);
+
+			ret = mbedtls_x509_crt_parse_der_with_ext_cb(&c->anchors, der, n, 1,
+								     on_extension, NULL);
+		}
+		mbedtls_pem_free(&block);
+		if (ret == 0)
+			taken++;
+		else if (first_failure == 0)
+			first_failure = ret;
+		p += used;
+	}
+	if (taken == 0 && first_failure != 0) {
+		(void)tls_err(err, E_BAD, first_failure, source);
+		return err_wrap(err, "no usable certificate");
+	}
+	if (taken == 0)
+		return err_set(err, E_BAD, "%s: no certificate in it", source);
+	if (ret_count)
+		*ret_count = taken;
+	return 0;
+}
+
+static void finish_settings(mbedtls_ssl_config *conf, void *arg)
+{
+	struct tls_client_config *c = arg;
+
+	mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_REQUIRED);
+	mbedtls_ssl_conf_ca_chain(conf, &c->anchors, NULL);
+	mbedtls_ssl_conf_cert_profile(conf, &profile);
+	/* Else mbedTLS drops a TLS 1.3 ticket on arrival. */
+	mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
+		conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
+}
+
+struct filter *tls_client(struct tls_client_config *c, struct filter *below, const char *host,
+			  const char *const *alpn, struct err *err)
+{
+	mbedtls_ssl_config *conf = tls_settings(&c->settings, alpn, false, finish_settings, c, err);
+	struct tls *t;
+	int ret;
+
+	if (!conf) {
+		filter_free(below);
+		return NULL;
+	}
+	t = tls_new(conf, below, err);
+	if (!t)
+		return NULL;
+	t->host = mem_strdup(host);
+	t->verify = tls_verify_new(&t->ssl, t->host);
+	/* Without a name mbedTLS sends no SNI (RFC 6066 3: none for addresses) and leaves names to
+	 * us. */
+	ret = mbedtls_ssl_set_hostname(&t->ssl, tls_verify_is_ip(t->verify) ? NULL : host);
+	if (ret != 0) {
+		(void)err_set(err, E_BAD, "'%s' is too long for a host name", host);
+		filter_free(&t->f);
+		return NULL;
+	}
+	return &t->f;
+}

@@ -1,0 +1,102 @@
+/*
+ * tls_priv: what the tls*.c files share.
+ */
+#ifndef BOTTLE_NET_TLS_PRIV_H
+#define BOTTLE_NET_TLS_PRIV_H
+
+#include <mbedtls/psa_util.h>
+#include <mbedtls/ssl.h>
+#include <mbedtls/x509_crt.h>
+
+#include "base/limits.h"
+#include "net/tls.h"
+
+/* The one random generator, seeded by tls_global_init. */
+#define TLS_RNG mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE
+
+/* --- settings ----------------------------------------------------------------------------------- */
+
+/* ALPN is part of mbedTLS's settings, so there is one set for each list in use. */
+struct tls_settings {
+	struct tls_settings *next;
+	const char *alpn[TLS_ALPN_MAX + 1];
+	char *alpn_text[TLS_ALPN_MAX]; /* where they point */
+	mbedtls_ssl_config conf;
+};
+
+/* Finds or makes the settings for this ALPN list; `finish` adds to new ones what its side needs. */
+mbedtls_ssl_config *tls_settings(struct tls_settings **list, const char *const *alpn, bool server,
+				 void (*finish)(mbedtls_ssl_config *conf, void *arg), void *arg,
+				 struct err *err);
+void tls_settings_free(struct tls_settings *list);
+
+/* "what: why", with mbedTLS's own text for its code. Returns -1. */
+int tls_err(struct err *err, enum err_code code, int ret, const char *what);
+
+/* --- the connection ----------------------------------------------------------------------------- */
+
+struct tls_verify;
+
+struct tls {
+	struct filter f;
+	mbedtls_ssl_context ssl;
+	struct err *err; /* of the call under way; callbacks say there what went wrong */
+	bool explained;  /* and they did */
+
+	bool dead;        /* after an error mbedTLS may not be asked again */
+	bool eof;         /* close_notify came */
+	bool closing;     /* close_notify was written */
+	bool unsent;      /* mbedTLS holds output that the filter below did not take */
+	bool dry;         /* the last read ended because there was no more input */
+	bool yielded;     /* the last read ended although there may be more input */
+	bool seen_input;  /* any at all */
+	bool not_tls;     /* and it began like no TLS record */
+	size_t write_len; /* of the write that is in mbedTLS's output, in part or whole */
+	size_t budget;    /* bytes this read may still take from below */
+
+	char *host;                /* client */
+	struct tls_verify *verify; /* client, during the handshake */
+
+	tls_identity_fn *choose; /* server */
+	void *choose_arg;
+	struct tls_identity *identity;
+	char *sni;
+};
+
+/* Takes over `below`. */
+struct tls *tls_new(mbedtls_ssl_config *conf, struct filter *below, struct err *err);
+
+/* --- verification ------------------------------------------------------------------------------- */
+
+/* Who must be at the other end. */
+struct tls_name {
+	const char *host;
+	unsigned char ip[16];
+	size_t ip_len; /* 0: a DNS name */
+};
+
+/*
+ * Hooks itself into the handshake of ssl. `host` is borrowed and must last as long as the
+ * handshake. Freed with tls_verify_free, after the handshake.
+ */
+struct tls_verify *tls_verify_new(mbedtls_ssl_context *ssl, const char *host);
+void tls_verify_free(struct tls_verify *v);
+bool tls_verify_is_ip(const struct tls_verify *v);
+/* Why the certificate was refused, after mbedtls_ssl_handshake has failed for it. */
+void tls_verify_explain(const struct tls_verify *v, const mbedtls_ssl_context *ssl,
+			struct err *err);
+
+/* RFC 9525: does a subjectAltName of crt name this host? */
+bool tls_names_match(const mbedtls_x509_crt *crt, const struct tls_name *name);
+/* The names in crt for a message: "a.example, b.example and 3 more". */
+void tls_names_text(const mbedtls_x509_crt *crt, char *text, size_t size);
+
+#define TLS_OID_NAME_CONSTRAINTS "\x55\x1d\x1e" /* id-ce 30 */
+/*
+ * RFC 5280 4.2.1.10: may `ca` sign for the names in leaf, and for this host (which a wildcard may
+ * name)? False also when the constraints cannot be understood.
+ */
+bool tls_constraints_allow(const mbedtls_x509_crt *ca, const mbedtls_x509_crt *leaf,
+			   const struct tls_name *name);
+
+#endif
