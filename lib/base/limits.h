@@ -63,8 +63,11 @@
 /* sys */
 #define LOOP_BATCH 256       /* events taken from the kernel in one round */
 #define FD_READ_SIZE KIB(16) /* one read of a file or pipe that is read whole */
+#define JOB_OUT_MAX MIB(4)   /* standard output of one job */
+#define JOB_ERR_MAX KIB(64)  /* its standard error: what is more is dropped */
+#define JOB_READ_SIZE KIB(16)
+#define JOB_FEED_MAX KIB(256) /* one piece of a job's input */
 #define TTY_LINE_MAX 4096    /* a line of a terminal with its end: termios(3) */
-#define TTY_LINE_MAX KIB(4)  /* an answer at the terminal; line mode gives no more (termios(3)) */
 
 /* policy */
 #define ROUTES_MAX 1000       /* routes in one table */
@@ -119,5 +122,11 @@
 	KIB(64) /* bytes taken from below in one read: a flood of records that carry no data \
 		   yields */
 #define TLS_CA_FILE_MAX MIB(4) /* PEM bundle: Debian's is 220 KiB */
+
+/* docker */
+#define TAR_PIECE KIB(64)	/* of an archive that is made while it is sent */
+#define TAR_DEPTH_MAX 128	/* directories below each other; one descriptor each */
+#define TAR_PATH_MAX KIB(8)	/* path of a member, target of a symlink */
+#define TAR_REPLACED_MAX KIB(64) /* a file whose content is replaced on the way */
 
 #endif

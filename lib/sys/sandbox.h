@@ -6,7 +6,8 @@
 
 #include "base/err.h"
 
-/* Any process that holds secrets: no core dump, not ptraceable, no new privileges (PR_SET_DUMPABLE 0, RLIMIT_CORE 0, PR_SET_NO_NEW_PRIVS). */
+/* Any process that holds secrets: no core dump, not ptraceable, no new privileges (PR_SET_DUMPABLE
+ * 0, RLIMIT_CORE 0, PR_SET_NO_NEW_PRIVS). */
 int sandbox_secrets(struct err *err) __attribute__((warn_unused_result));
 
 /* A proxy sidecar: sandbox_secrets, SIGPIPE ignored, descriptor limit raised to its hard maximum. */

@@ -1,0 +1,37 @@
+#include "sys/sandbox.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+int sandbox_secrets(struct err *err)
+{
+	const struct rlimit none = { 0, 0 };
+
+	/* Not dumpable is also not ptraceable, and /proc/self/mem belongs to root. */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return err_sys(err, "forbid core dumps and tracing");
+	/* A core_pattern that is a pipe does not ask for the limit, one that is a file does. */
+	if (setrlimit(RLIMIT_CORE, &none) < 0)
+		return err_sys(err, "limit core dumps");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_sys(err, "forbid new privileges");
+	return 0;
+}
+
+int sandbox_proxy(struct err *err)
+{
+	struct rlimit files;
+
+	if (sandbox_secrets(err) < 0)
+		return -1;
+	/* A peer that has gone is an error of write(2), not the end of all connections. */
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return err_sys(err, "ignore SIGPIPE");
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return err_sys(err, "read the descriptor limit");
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return err_sys(err, "raise the descriptor limit");
+	return 0;
+}
