@@ -200,22 +200,14 @@ static int on_open(struct reader *r, const yaml_event_t *ev, enum yaml_kind kind
 	return 0;
 }
 
-static int on_document(const struct reader *r, const yaml_event_t *ev, struct err *err)
-{
-	if (r->nodes > 0)
-		return fail(r, ev->start_mark, E_BAD, err, "a second document is not allowed");
-	if (ev->data.document_start.version_directive ||
-	    ev->data.document_start.tag_directives.start !=
-		    ev->data.document_start.tag_directives.end)
-		return fail(r, ev->start_mark, E_BAD, err, "directives are not allowed");
-	return 0;
-}
-
 static int on_event(struct reader *r, const yaml_event_t *ev, struct err *err)
 {
 	switch (ev->type) {
 	case YAML_DOCUMENT_START_EVENT:
-		return on_document(r, ev, err);
+		if (r->nodes > 0)
+			return fail(r, ev->start_mark, E_BAD, err,
+				    "a second document is not allowed");
+		return 0;
 	case YAML_SCALAR_EVENT:
 		return on_scalar(r, ev, err);
 	case YAML_SEQUENCE_START_EVENT:
@@ -239,6 +231,28 @@ static int on_event(struct reader *r, const yaml_event_t *ev, struct err *err)
 	case YAML_STREAM_END_EVENT:
 	case YAML_DOCUMENT_END_EVENT:
 		break;
+	}
+	return 0;
+}
+
+/*
+ * A directive is a '%' in the first column, for libyaml after any of YAML 1.1's line ends. They are
+ * refused before it sees them: it compares each with all before, seconds for a text of full length.
+ */
+static int refuse_directives(const struct reader *r, struct err *err)
+{
+	static const struct str ends[] = { STR("\n"), STR("\r"), STR("\xc2\x85"),
+					   STR("\xe2\x80\xa8"), STR("\xe2\x80\xa9") };
+	ssize_t at = -1;
+
+	while ((at = str_chr(r->text, '%', (size_t)(at + 1))) >= 0) {
+		bool first = at == 0;
+
+		for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+			first = first || str_ends(str_sub(r->text, 0, (size_t)at), ends[i]);
+		if (first)
+			return fail(r, mark_of_offset(r, (size_t)at), E_BAD, err,
+				    "a line may not start with '%%': directives are not allowed");
 	}
 	return 0;
 }
@@ -275,6 +289,8 @@ struct yaml *yaml_parse(struct str text, const char *source, int line0, struct e
 	/* A byte order mark is no column; with the encoding given, UTF-16 is not guessed from one. */
 	if (str_starts(text, STR("\xef\xbb\xbf")))
 		r.text = str_from(text, 3);
+	if (refuse_directives(&r, err) < 0)
+		return NULL;
 	if (!yaml_parser_initialize(&r.parser)) {
 		err_set(err, E_LIMIT, "%s:%d:1: out of memory", source, line0 + 1);
 		return NULL;

@@ -1,11 +1,12 @@
 /*
  * yaml: the only file that sees libyaml; events into a checked tree with positions.
  *
- * libyaml refuses nothing by itself, so this does: duplicate keys, anchors, aliases, tags, a second
- * document, non-scalar keys, more than YAML_DEPTH_MAX / YAML_NODES_MAX / YAML_TEXT_MAX. Every error
- * is "source:line:col: what". JSON text is read too (it is YAML). Scalars keep their text and
- * whether they were quoted; meaning (bool, int) is the schema's business, so that `no` is a string
- * wherever a string is wanted.
+ * libyaml refuses nothing by itself, so this does: duplicate keys, anchors, aliases, tags,
+ * directives (any line that starts with '%'), a second document, non-scalar keys, more than
+ * YAML_DEPTH_MAX / YAML_NODES_MAX / YAML_TEXT_MAX. Every error is "source:line:col: what". JSON
+ * text is read too (it is YAML), but for escaped surrogate pairs. Scalars keep their text and whether
+ * they were quoted; meaning (bool, int) is the schema's business, so that `no` is a string wherever
+ * a string is wanted.
  */
 #ifndef BOTTLE_BASE_YAML_H
 #define BOTTLE_BASE_YAML_H
