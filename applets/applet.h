@@ -30,8 +30,9 @@ struct command_entry {
 
 struct command {
 	/*
-	 * Usage without the name: "AGENT [options] [-- CMD…]". The first sentence of `about` is its
-	 * line in lists of commands. Option values go to static variables of the command's file.
+	 * Usage without the name: "AGENT [options] [-- CMD…]"; NULL when there is nothing to say.
+	 * The first sentence of `about` is its line in lists of commands. Option values go to
+	 * static variables of the command's file.
 	 */
 	struct opts_spec spec;
 	/*
@@ -55,6 +56,9 @@ int command_run(const struct command *c, const char *prog, int argc, char **argv
  */
 const struct command *command_find(char *const *words, int count, char **ret_prog, struct err *err);
 
+/* "bottle start AGENT [options]"; the caller frees it. */
+char *command_usage(const struct command *c, const char *prog);
+
 /* The text of --help: usage, about, options, sub-commands, example. */
 int command_help(const struct command *c, const char *prog, struct buf *out, struct err *err);
 
@@ -63,7 +67,8 @@ struct str command_line(const struct command *c);
 
 /* Result text to stdout, whole or an error (a full disk must not look like success). */
 int applet_print(struct str text, struct err *err) __attribute__((warn_unused_result));
-/* "prog: text" on stderr; returns EXIT_USAGE for E_USAGE, else EXIT_FAILED. */
+/* "prog: text" on stderr (prog NULL: the text names it already); returns EXIT_USAGE for E_USAGE,
+ * else EXIT_FAILED. */
 int applet_fail(const char *prog, const struct err *err);
 
 #endif

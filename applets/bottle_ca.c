@@ -250,7 +250,6 @@ static const struct command_entry commands[] = {
 
 const struct command applet_bottle_ca = {
 	.spec = {
-		.usage = "COMMAND [arguments]",
 		.about = "Make and show certificate authorities, and certificates under them.",
 	},
 	.subs = commands,

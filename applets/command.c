@@ -52,39 +52,49 @@ static int print_help(const struct command *c, const char *prog, struct err *err
 	return applet_print(buf_str(&out), err);
 }
 
-/* Everything that can fail in a command, so that command_run has one place to report it. */
-static int parse_and_run(const struct command *c, char *prog, int argc, char **argv,
-			 struct err *err)
+char *command_usage(const struct command *c, const char *prog)
 {
-	struct opts_result in = { .help = false };
+	const char *usage = c->spec.usage;
 
-	if (c->subs && argc > 1 && argv[1][0] != '-')
-		return unknown_sub(c, prog, argv[1], err);
-	argv[0] = prog;
-	if (opts_parse(&c->spec, argc, argv, &in, err) < 0)
-		return -1;
-	if (in.help)
+	if (!usage && c->subs)
+		usage = "COMMAND [arguments]";
+	return usage && *usage ? mem_printf("%s %s", prog, usage) : mem_strdup(prog);
+}
+
+/* What fails without the command's name in its message. */
+static int parsed(const struct command *c, const char *prog, const struct opts_result *in,
+		  struct err *err)
+{
+	if (in->help)
 		return print_help(c, prog, err);
 	if (!c->run)
 		return err_set(err, E_USAGE, "a command is missing (see '%s --help')", prog);
-	return c->run(&in, err);
+	return c->run(in, err);
 }
 
 int command_run(const struct command *c, const char *prog, int argc, char **argv)
 {
 	struct err err = ERR_INIT;
-	auto_free char *name = mem_strdup(prog);
-	const struct command_entry *sub = NULL;
+	auto_free char *name = mem_strdup(prog), *usage = command_usage(c, prog);
+	struct opts_spec spec = c->spec;
+	const struct command_entry *sub = argc > 1 ? entry_find(c->subs, argv[1]) : NULL;
+	struct opts_result in;
 	int status;
 
-	if (argc > 1)
-		sub = entry_find(c->subs, argv[1]);
 	if (sub) {
 		auto_free char *path = mem_printf("%s %s", prog, sub->name);
 
 		return command_run(sub->command, path, argc - 1, argv + 1);
 	}
-	status = parse_and_run(c, name, argc, argv, &err);
+	if (c->subs && argc > 1 && argv[1][0] != '-') {
+		unknown_sub(c, prog, argv[1], &err);
+		return applet_fail(prog, &err);
+	}
+	argv[0] = name;
+	spec.usage = usage;
+	if (opts_parse(&spec, argc, argv, &in, &err) < 0)
+		return applet_fail(NULL, &err);
+	status = parsed(c, prog, &in, &err);
 	return status < 0 ? applet_fail(prog, &err) : status;
 }
 
@@ -132,12 +142,17 @@ struct str command_line(const struct command *c)
 static int help_list(const struct command_entry *list, const char *title, struct buf *out,
 		     struct err *err)
 {
+	int width = 0;
+
+	for (const struct command_entry *e = list; e->name; e++)
+		if ((int)strlen(e->name) > width)
+			width = (int)strlen(e->name);
 	if (buf_addf(out, err, "\n%s:\n", title) < 0)
 		return -1;
 	for (; list->name; list++) {
 		struct str line = command_line(list->command);
 
-		if (buf_addf(out, err, "  %-12s %.*s\n", list->name, STR_ARG(line)) < 0)
+		if (buf_addf(out, err, "  %-*s  %.*s\n", width, list->name, STR_ARG(line)) < 0)
 			return -1;
 	}
 	return 0;
@@ -145,7 +160,11 @@ static int help_list(const struct command_entry *list, const char *title, struct
 
 int command_help(const struct command *c, const char *prog, struct buf *out, struct err *err)
 {
-	if (opts_help(&c->spec, prog, out, err) < 0)
+	auto_free char *usage = command_usage(c, prog);
+	struct opts_spec spec = c->spec;
+
+	spec.usage = usage;
+	if (opts_help(&spec, "", out, err) < 0)
 		return -1;
 	if (c->subs && help_list(c->subs, "Commands", out, err) < 0)
 		return -1;
@@ -164,6 +183,6 @@ int applet_print(struct str text, struct err *err)
 
 int applet_fail(const char *prog, const struct err *err)
 {
-	(void)fprintf(stderr, "%s: %s\n", prog, err->text);
+	(void)fprintf(stderr, "%s%s%s\n", prog ? prog : "", prog ? ": " : "", err->text);
 	return err->code == E_USAGE ? EXIT_USAGE : EXIT_FAILED;
 }

@@ -29,7 +29,6 @@ static int run(const struct opts_result *in, struct err *err);
 
 const struct command applet_bottle = {
 	.spec = {
-		.usage = "COMMAND [arguments]",
 		.about = "Run coding agents in a box whose only way out is a chain of proxies. They allow "
 			 "declared hosts and paths, add credentials that the agent never sees, and scan what "
 			 "leaves for secrets.",

@@ -20,19 +20,41 @@ static const struct opt options[] = {
 
 /* --- Markdown ------------------------------------------------------------------------------- */
 
+/* '|' would end the cell, also within a code span. */
+static int markdown_row(const char *usage, const char *does, struct buf *out, struct err *err)
+{
+	if (buf_addz(out, "| `", err) < 0)
+		return -1;
+	for (const char *p = usage; *p; p++)
+		if ((*p == '|' && buf_addc(out, '\\', err) < 0) || buf_addc(out, *p, err) < 0)
+			return -1;
+	return buf_addf(out, err, "` | %s |\n", does);
+}
+
+/* An applet that is also a command of the launcher, under another name. */
+static const char *applet_name(const struct command *c)
+{
+	for (const struct command_entry *e = applets; e->name; e++)
+		if (e->command == c)
+			return e->name;
+	return NULL;
+}
+
 static int markdown_rows(const struct command_entry *list, const char *prog, struct buf *out,
 			 struct err *err)
 {
 	for (; list->name; list++) {
 		const struct command *c = list->command;
-		struct str line = command_line(c);
+		const char *applet = *prog ? applet_name(c) : NULL;
 		auto_free char *name = mem_printf("%s%s%s", prog, *prog ? " " : "", list->name);
+		auto_free char *usage = command_usage(c, name);
+		auto_free char *does =
+			applet ? mem_printf("As `%s`", applet) : str_dupz(command_line(c));
 
 		/* A group is represented by what is in it. */
-		if (c->run && buf_addf(out, err, "| `%s%s%s` | %.*s |\n", name,
-				       *c->spec.usage ? " " : "", c->spec.usage, STR_ARG(line)) < 0)
+		if ((c->run || applet) && markdown_row(usage, does, out, err) < 0)
 			return -1;
-		if (c->subs && markdown_rows(c->subs, name, out, err) < 0)
+		if (c->subs && !applet && markdown_rows(c->subs, name, out, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -88,8 +110,9 @@ static int roff_option(const struct opt *o, struct buf *out, struct err *err)
 /* Synopsis, description, options and example of one command; the caller wrote the heading. */
 static int roff_body(const struct command *c, const char *prog, struct buf *out, struct err *err)
 {
-	if (buf_addz(out, ".B ", err) < 0 || roff(out, prog, err) < 0 ||
-	    buf_addc(out, '\n', err) < 0 || roff(out, c->spec.usage, err) < 0 ||
+	auto_free char *usage = command_usage(c, prog);
+
+	if (buf_addz(out, ".B ", err) < 0 || roff(out, usage, err) < 0 ||
 	    buf_addz(out, "\n.PP\n", err) < 0 || roff(out, c->spec.about, err) < 0 ||
 	    buf_addc(out, '\n', err) < 0)
 		return -1;

@@ -29,7 +29,6 @@ static int run(const struct opts_result *in, struct err *err)
 
 const struct command command_bottle_licenses = {
 	.spec = {
-		.usage = "",
 		.about = "Show the licences of bottle and of the libraries inside.",
 		.example = "bottle licenses | less",
 	},

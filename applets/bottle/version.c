@@ -22,7 +22,6 @@ static int run(const struct opts_result *in, struct err *err)
 
 const struct command command_bottle_version = {
 	.spec = {
-		.usage = "",
 		.about = "Show the version, the commit, and the libraries inside.",
 		.example = "bottle version",
 	},
