@@ -86,7 +86,7 @@ static int check_role(const struct schema_ctx *ctx, const struct yaml *node, voi
 	const struct yaml *first = node->kind == YAML_LIST ? node->child : node;
 
 	if (node->kind == YAML_MAP)
-		return schema_error(ctx, node, err, "role: expected a string or a list, found %s",
+		return schema_error(ctx, node, err, "role: expected a string or a list, not %s",
 				    yaml_kind_name(node));
 	for (const struct yaml *n = first; n; n = node->kind == YAML_LIST ? n->next : NULL) {
 		if (want_text(ctx, n, "role", MANIFEST_TEXT_MAX, err) < 0)

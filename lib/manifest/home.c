@@ -111,7 +111,7 @@ int home_list(const char *dir, struct str_list *ret, struct notes *notes, struct
 	struct err why = ERR_INIT;
 
 	if (dir_list(dir, &found, &why) < 0) {
-		if (why.code == E_NOTFOUND) {
+		if (why.code == E_NOTFOUND && !exists(dir)) {
 			*ret = names;
 			return 0;
 		}
