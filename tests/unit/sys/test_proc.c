@@ -299,6 +299,19 @@ static void test_spawn_with_closed_stdio(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* A mask of /proc/self/status as a child sees it, without the signals that C libraries keep. */
+static uint64_t child_mask(const char *field)
+{
+	const uint64_t reserved = UINT64_C(7) << 31; /* 32, 33, 34 */
+	auto_free char *script =
+		mem_printf("exec sed -n 's/^%s:[[:space:]]*//p' /proc/self/status", field);
+	auto_free char *line = shell((struct proc_spec){ .cwd = NULL }, script);
+	uint64_t mask;
+
+	assert_int_equal(str_hex_to_u64(str_sub(str_of(line), 0, 16), UINT64_MAX, &mask), 0);
+	return mask & ~reserved;
+}
+
 static void test_signals_reset(void **state)
 {
 	sigset_t mask, old, now;
@@ -310,9 +323,8 @@ static void test_signals_reset(void **state)
 	(void)sigaddset(&mask, SIGTERM);
 	(void)sigaddset(&mask, SIGUSR1);
 	assert_int_equal(sigprocmask(SIG_BLOCK, &mask, &old), 0);
-	assert_shell((struct proc_spec){ .cwd = NULL },
-		     "exec sed -n 's/^Sig\\(Blk\\|Ign\\):[[:space:]]*0*$/\\1/p' /proc/self/status",
-		     "Blk\nIgn\n");
+	assert_int_equal(child_mask("SigBlk"), 0);
+	assert_int_equal(child_mask("SigIgn"), 0);
 	/* and ours are as they were */
 	assert_int_equal(sigprocmask(SIG_SETMASK, &old, &now), 0);
 	assert_int_equal(sigismember(&now, SIGTERM), 1);
@@ -501,7 +513,7 @@ static void test_statuses(void **state)
 	assert_status("exit 3", 3, "exit status 3");
 	assert_status("kill -KILL $$", 137, "killed by signal 9 (KILL)");
 	assert_status("kill -TERM $$", 143, "killed by signal 15 (TERM)");
-	assert_status("kill -34 $$", 162, "killed by signal 34 (?)");
+	assert_status("kill -40 $$", 168, "killed by signal 40 (?)");
 	proc_status_text(0, small, sizeof(small));
 	assert_string_equal(small, "exit st");
 }
