@@ -26,11 +26,13 @@ static const struct {
 	{ "openai", "api.openai.com", "Bearer" },
 };
 
-/* The first scalar among the spellings of a key; empty when there is none. */
+/* The scalar of the first of these keys that there is, in any case; empty when there is none. */
 static struct str field(const struct yaml *entry, const char *const *names)
 {
-	for (const struct yaml *v = entry->child; v && entry->kind == YAML_MAP; v = v->next)
-		for (const char *const *n = names; *n; n++)
+	if (entry->kind != YAML_MAP)
+		return STR_NONE;
+	for (const char *const *n = names; *n; n++)
+		for (const struct yaml *v = entry->child; v; v = v->next)
 			if (v->kind == YAML_SCALAR && !yaml_is_null(v) &&
 			    str_ieqz(v->key->text, *n))
 				return v->text;
@@ -154,6 +156,8 @@ static const struct yaml *entries(const struct yaml *node)
 
 static int write_routes(struct buf *out, const struct yaml *node)
 {
+	if (!entries(node))
+		return buf_addz(out, "# nothing: it had no entries\n", NULL);
 	if (buf_addz(out, "egress_proxy:\n  routes:\n", NULL) < 0)
 		return -1;
 	for (const struct yaml *e = entries(node); e; e = e->next)
@@ -166,6 +170,8 @@ static int write_routes(struct buf *out, const struct yaml *node)
 
 static int write_git(struct buf *out, const struct yaml *node)
 {
+	if (!entries(node))
+		return buf_addz(out, "# nothing: it had no entries\n", NULL);
 	if (buf_addz(out, "git:\n", NULL) < 0)
 		return -1;
 	for (const struct yaml *e = entries(node); e; e = e->next) {
