@@ -1,0 +1,727 @@
+#include "http/h1_conn.h"
+
+#include <sys/socket.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "http/h1_conn_impl.h"
+
+/*
+ * Where input is read to. One for the process: it is used only inside the engine, which is never
+ * nested, and what is left unread moves to the connection's own buffer. So an idle connection holds
+ * no buffer, and a streamed body costs no allocation.
+ */
+static char scratch[PROXY_READ_SIZE];
+
+#define IN_MAX (HTTP_HEAD_MAX + 2 * PROXY_READ_SIZE)
+
+static const struct stream_handler *handler_of(const struct h1_conn *c)
+{
+	static const struct stream_handler none = { .on_head = NULL };
+
+	return c->announced && c->stream.handler ? c->stream.handler : &none;
+}
+
+/* --- input
+ * ------------------------------------------------------------------------------------------ */
+
+static void load(struct h1_conn *c)
+{
+	c->data = buf_str(&c->in);
+	c->in_scratch = false;
+}
+
+/* Keeps what was not consumed. It fits: in.len is 0 then. */
+static void stash(struct h1_conn *c)
+{
+	if (c->in_scratch && c->data.n > 0 && buf_add(&c->in, c->data, NULL) < 0)
+		c->broken = true;
+	load(c);
+}
+
+void h1_conn_consume(struct h1_conn *c, size_t n)
+{
+	if (c->in_scratch) {
+		c->data = str_from(c->data, n);
+	} else {
+		buf_consume(&c->in, n);
+		load(c);
+	}
+}
+
+size_t h1_conn_input(const struct h1_conn *c)
+{
+	return (c->in_scratch ? c->data.n : c->in.len) - c->held;
+}
+
+static ssize_t fill(struct h1_conn *c, struct err *err)
+{
+	char *to = scratch;
+	ssize_t n;
+
+	stash(c);
+	if (c->in.len > 0) {
+		to = buf_reserve(&c->in, PROXY_READ_SIZE, err);
+		if (!to)
+			return FILTER_ERROR;
+	}
+	n = filter_read(c->f, to, PROXY_READ_SIZE, err);
+	if (n > 0) {
+		c->last_active = loop_now(c->loop);
+		if (to == scratch) {
+			c->data = str_mem(scratch, (size_t)n);
+			c->in_scratch = true;
+		} else {
+			buf_commit(&c->in, (size_t)n);
+			load(c);
+		}
+	}
+	return n;
+}
+
+/* Is input of any use now? What is not wanted stays with the peer, who feels it. */
+static bool wants_input(const struct h1_conn *c)
+{
+	if (c->in_eof || c->broken || c->phase == H1_GONE)
+		return false;
+	if (c->phase != H1_OPEN)
+		return true;
+	switch (c->in_state) {
+	case IN_HEAD:
+	case IN_BAD:
+		return true;
+	case IN_BODY:
+		return !c->paused || c->out_state == OUT_DONE;
+	case IN_DONE: /* to see the peer leave, and no more than one read of what it sends ahead */
+		return c->in.len < PROXY_READ_SIZE;
+	case IN_TUNNEL:
+		break;
+	}
+	return false;
+}
+
+static bool step_in_head(struct h1_conn *c)
+{
+	struct err err = ERR_INIT;
+	ssize_t n = h1_head_end(c->data, &c->scanned, &err);
+
+	if (n > 0) {
+		c->scanned = 0;
+		c->role->head(c, (size_t)n);
+		return true;
+	}
+	if (n < 0) {
+		c->role->bad_head(c, &err);
+		return true;
+	}
+	if (c->in_eof) {
+		(void)err_set(&err, E_IO, "closed %s",
+			      c->data.n > 0 ? "in the middle of a head" : "without an answer");
+		h1_conn_fail(c, &err);
+	}
+	return false;
+}
+
+static void message_complete(struct h1_conn *c)
+{
+	const struct stream_handler *h = handler_of(c);
+
+	c->in_state = IN_DONE;
+	if (h->on_end)
+		h->on_end(c->stream.arg, c->trailers.fields.n > 0 ? &c->trailers.fields : NULL);
+}
+
+static void give_piece(struct h1_conn *c, struct str piece, size_t used)
+{
+	const struct stream_handler *h = handler_of(c);
+
+	/* The rest of a request that is answered already is read past. */
+	if (h->on_body && !(c->server && c->out_state == OUT_DONE)) {
+		c->held = used;
+		h->on_body(c->stream.arg, piece);
+		c->held = 0;
+	}
+	if (c->phase != H1_GONE)
+		h1_conn_consume(c, used);
+}
+
+/* No more input is at hand, and none may come. */
+static bool body_starved(struct h1_conn *c)
+{
+	struct err err = ERR_INIT;
+
+	if (!c->in_eof)
+		return false;
+	if (h1_body_eof(&c->body, &err) == 0)
+		return true;
+	h1_conn_fail(c, &err);
+	return false;
+}
+
+/* Where the next request would start nobody knows, so this one can be answered at most. */
+static void bad_body(struct h1_conn *c, const struct err *err)
+{
+	const struct stream_handler *h = handler_of(c);
+
+	if (c->server && c->out_state == OUT_HEAD && h->on_bad) {
+		c->in_state = IN_BAD;
+		c->close_after = true;
+		h->on_bad(c->stream.arg, err);
+		if (c->phase != H1_OPEN || c->out_state != OUT_HEAD)
+			return;
+	}
+	h1_conn_fail(c, err);
+}
+
+static bool step_in_body(struct h1_conn *c)
+{
+	struct err err = ERR_INIT;
+	struct str piece;
+	size_t used;
+
+	/* A message without further bytes ends even so: pausing holds back on_body only. */
+	if (c->paused && c->out_state != OUT_DONE && c->body.state != H1_BODY_DONE) {
+		if (c->in_eof && c->server)
+			c->role->eof_after_message(c);
+		return false;
+	}
+	switch (h1_body_next(&c->body, c->data, &piece, &used, &c->trailers, &err)) {
+	case H1_PIECE:
+		give_piece(c, piece, used);
+		return true;
+	case H1_MORE:
+		h1_conn_consume(c, used);
+		return body_starved(c);
+	case H1_END:
+		h1_conn_consume(c, used);
+		message_complete(c);
+		return true;
+	case H1_BAD:
+		break;
+	}
+	bad_body(c, &err);
+	return c->phase == H1_OPEN;
+}
+
+static bool step_in_done(struct h1_conn *c)
+{
+	if (c->in_eof)
+		c->role->eof_after_message(c);
+	return false;
+}
+
+static bool step_in_bad(struct h1_conn *c)
+{
+	h1_conn_consume(c, c->data.n);
+	return step_in_done(c);
+}
+
+static bool step_in_tunnel(struct h1_conn *c)
+{
+	(void)c;
+	return false;
+}
+
+/* --- output
+ * ----------------------------------------------------------------------------------------- */
+
+static void write_failed(struct h1_conn *c, const struct err *err)
+{
+	/*
+	 * A server may answer early and close: its answer is worth more than our failure to go on,
+	 * and may be waiting in the socket (RFC 9112 9.5). If there is none, reading will say so.
+	 */
+	if (c->client) {
+		c->out_broken = c->close_after = true;
+		buf_clear(&c->out);
+		return;
+	}
+	c->broken = true;
+	h1_conn_fail(c, err);
+}
+
+static void flush(struct h1_conn *c)
+{
+	struct err err = ERR_INIT;
+
+	while (c->out.len > 0 && !c->write_blocked) {
+		struct str s = buf_str(&c->out);
+		ssize_t n = filter_write(c->f, s.p, s.n, &err);
+
+		if (n == FILTER_AGAIN) {
+			c->write_blocked = true;
+		} else if (n < 0) {
+			write_failed(c, &err);
+			return;
+		} else {
+			buf_consume(&c->out, (size_t)n);
+			c->last_active = loop_now(c->loop);
+		}
+	}
+	if (c->was_high && c->out.len < PROXY_OUT_LOW) {
+		c->was_high = false;
+		c->drained = true;
+	}
+}
+
+/* --- phases
+ * ----------------------------------------------------------------------------------------- */
+
+void h1_conn_set_phase(struct h1_conn *c, enum h1_phase phase)
+{
+	c->phase = phase;
+	c->since = loop_now(c->loop);
+}
+
+void h1_conn_open(struct h1_conn *c)
+{
+	c->phase = H1_OPEN;
+	c->used++;
+	c->last_active = loop_now(c->loop);
+	c->stream.handler = NULL;
+	c->stream.arg = NULL;
+	c->method = METHOD_OTHER;
+	c->in_state = IN_HEAD;
+	c->out_state = OUT_HEAD;
+	c->paused = c->upgrade_asked = c->out_mute = c->was_high = c->drained = false;
+	c->scanned = 0;
+	c->interims = 0;
+	msg_init(&c->msg, &c->arena);
+	msg_init(&c->trailers, &c->arena);
+}
+
+/* Idle connections hold no memory; one with its next request at hand keeps what it needs for that. */
+static void forget_exchange(struct h1_conn *c)
+{
+	c->announced = false;
+	if (c->data.n > 0) {
+		arena_reset(&c->arena);
+		return;
+	}
+	arena_fini(&c->arena);
+	buf_shrink(&c->out);
+}
+
+static void exchange_over(struct h1_conn *c)
+{
+	const struct stream_handler *h = handler_of(c);
+
+	if (h->on_done)
+		h->on_done(c->stream.arg);
+	if (c->phase == H1_GONE)
+		return;
+	/* Bytes after a response answer nothing: what comes next would be read as one to another
+	 * request. */
+	if (c->client && (c->data.n > 0 || filter_pending(c->f)))
+		c->close_after = true;
+	forget_exchange(c);
+	if (!c->close_after && !c->draining) {
+		h1_conn_set_phase(c, H1_IDLE);
+		c->role->idle(c);
+	} else if (c->server && !c->in_eof) {
+		h1_conn_set_phase(c, H1_SHUTDOWN);
+	} else {
+		h1_conn_end(c, NULL);
+	}
+}
+
+static bool step_idle(struct h1_conn *c)
+{
+	if (c->data.n > 0) {
+		c->role->first_byte(c);
+		return true;
+	}
+	if (!c->in_eof && !c->draining)
+		return false;
+	if (c->server && !c->in_eof) {
+		h1_conn_set_phase(c, H1_SHUTDOWN);
+		return true;
+	}
+	h1_conn_end(c, NULL);
+	return false;
+}
+
+static bool step_open(struct h1_conn *c)
+{
+	static bool (*const steps[])(struct h1_conn * c) = {
+		[IN_HEAD] = step_in_head, [IN_BODY] = step_in_body,     [IN_DONE] = step_in_done,
+		[IN_BAD] = step_in_bad,   [IN_TUNNEL] = step_in_tunnel,
+	};
+	bool moved = steps[c->in_state](c);
+
+	if (c->phase == H1_OPEN && !moved)
+		flush(c);
+	if (c->phase != H1_OPEN || moved)
+		return true;
+	if (c->out_state != OUT_DONE || c->out.len > 0 || !c->role->over(c))
+		return false;
+	exchange_over(c);
+	return true;
+}
+
+static bool step_shutdown(struct h1_conn *c)
+{
+	h1_conn_consume(c, c->data.n);
+	if (c->write_blocked)
+		return false;
+	switch (filter_shutdown(c->f, NULL)) {
+	case FILTER_READY:
+		h1_conn_set_phase(c, H1_LINGER);
+		return true;
+	case FILTER_NOT_YET:
+		c->write_blocked = true;
+		return false;
+	case FILTER_FAILED:
+		break;
+	}
+	c->broken = true;
+	h1_conn_end(c, NULL);
+	return false;
+}
+
+static bool step_linger(struct h1_conn *c)
+{
+	h1_conn_consume(c, c->data.n);
+	if (c->in_eof)
+		h1_conn_end(c, NULL);
+	return false;
+}
+
+static bool step_gone(struct h1_conn *c)
+{
+	(void)c;
+	return false;
+}
+
+static void run(struct h1_conn *c)
+{
+	static bool (*const steps[])(struct h1_conn * c) = {
+		[H1_IDLE] = step_idle,     [H1_OPEN] = step_open, [H1_SHUTDOWN] = step_shutdown,
+		[H1_LINGER] = step_linger, [H1_GONE] = step_gone,
+	};
+	bool moved;
+
+	do {
+		c->again = false;
+		moved = steps[c->phase](c);
+	} while (c->phase != H1_GONE && (moved || c->again));
+}
+
+/* --- endings
+ * ---------------------------------------------------------------------------------------- */
+
+/* A message of which the peer has got a part, and will not get the rest. */
+static bool half_sent(const struct h1_conn *c)
+{
+	return c->phase == H1_OPEN &&
+	       (c->out_state == OUT_BODY || (c->out_state == OUT_DONE && c->out.len > 0));
+}
+
+static void close_stack(struct h1_conn *c)
+{
+	/* A reset: an orderly end would make a cut body that lasts until the close pass for a whole
+	 * one. */
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
+
+	if (!c->f)
+		return;
+	if (half_sent(c))
+		(void)setsockopt(filter_fd(c->f), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	else if (!c->broken && c->phase != H1_LINGER)
+		(void)filter_shutdown(c->f, NULL);
+}
+
+void h1_conn_drop(struct h1_conn *c, bool tell)
+{
+	close_stack(c);
+	loop_unwatch(&c->watch);
+	loop_timer_stop(&c->timer);
+	c->phase = H1_GONE;
+	c->tell = tell;
+	loop_defer(c->loop, &c->work, c->work.fn, c);
+}
+
+void h1_conn_end(struct h1_conn *c, const struct err *err)
+{
+	h1_conn_drop(c, false);
+	c->role->closed(c, err);
+}
+
+void h1_conn_fail(struct h1_conn *c, const struct err *err)
+{
+	const struct stream_handler *h = handler_of(c);
+
+	if (h->on_fail)
+		h->on_fail(c->stream.arg, err);
+	c->announced = false;
+	if (c->phase != H1_GONE)
+		h1_conn_end(c, err);
+}
+
+static void reap(struct h1_conn *c)
+{
+	struct err err = ERR_INIT;
+
+	if (c->tell) {
+		c->tell = false;
+		(void)err_set(&err, E_CANCELLED, "the exchange was aborted");
+		c->role->closed(c, &err);
+	}
+	filter_free(c->f);
+	buf_fini(&c->in);
+	buf_fini(&c->out);
+	arena_fini(&c->arena);
+	free(c);
+}
+
+/* --- time
+ * ------------------------------------------------------------------------------------------- */
+
+/* When the connection's patience ends; -1: never. */
+static int64_t due(const struct h1_conn *c)
+{
+	const bool in_head = c->server && c->in_state == IN_HEAD;
+	int64_t from = c->since;
+	int ms = HTTP_LINGER_MS;
+
+	if (c->phase == H1_IDLE) {
+		ms = c->server && c->used == 0 ? c->t.head : c->t.keepalive;
+	} else if (c->phase == H1_OPEN) {
+		ms = in_head ? c->t.head : c->t.idle;
+		from = in_head ? c->since : c->last_active;
+	}
+	return ms > 0 ? from + ms : -1;
+}
+
+static void expired(struct h1_conn *c)
+{
+	struct err err = ERR_INIT;
+
+	if (c->phase == H1_IDLE && c->server) {
+		h1_conn_set_phase(c, H1_SHUTDOWN);
+	} else if (c->phase != H1_OPEN) {
+		h1_conn_end(c, NULL);
+	} else if (c->server && c->in_state == IN_HEAD) {
+		(void)err_set(&err, E_TIMEOUT, "the request head was not complete after %d s",
+			      c->t.head / 1000);
+		c->role->bad_head(c, &err);
+	} else {
+		(void)err_set(&err, E_TIMEOUT, "nothing moved for %d s", c->t.idle / 1000);
+		h1_conn_fail(c, &err);
+	}
+}
+
+static void pump(struct h1_conn *c, bool readable);
+
+/*
+ * The timer is not moved with every byte: it goes off at the earliest time that was ever due, and
+ * looks what is due now.
+ */
+static void on_timer(void *arg)
+{
+	struct h1_conn *c = arg;
+	int64_t at = due(c);
+
+	if (at >= 0 && loop_now(c->loop) >= at) {
+		c->running = true;
+		expired(c);
+		c->running = false;
+	}
+	if (c->phase != H1_GONE)
+		pump(c, false);
+}
+
+static void set_timer(struct h1_conn *c)
+{
+	int64_t at = due(c);
+
+	if (at >= 0 && (!c->timer.loop || c->timer.due_ms > at))
+		loop_timer(c->loop, &c->timer, at - loop_now(c->loop), on_timer, c);
+}
+
+/* --- the engine
+ * ------------------------------------------------------------------------------------- */
+
+static void on_event(void *arg, unsigned events);
+
+static void set_watch(struct h1_conn *c)
+{
+	const bool reads = wants_input(c);
+	struct err err = ERR_INIT;
+	unsigned events = 0;
+
+	if (reads)
+		events |= LOOP_READ | (filter_wants(c->f) & LOOP_WRITE);
+	if (c->write_blocked)
+		events |= LOOP_WRITE;
+	if (c->watch.loop)
+		loop_watch_events(&c->watch, events);
+	else if (events &&
+		 loop_watch(c->loop, &c->watch, filter_fd(c->f), events, on_event, c, &err) < 0)
+		h1_conn_fail(c, &err);
+}
+
+static void give_drain(struct h1_conn *c)
+{
+	const struct stream_handler *h = handler_of(c);
+
+	if (!c->drained)
+		return;
+	c->drained = false;
+	if (c->phase == H1_OPEN && h->on_drain)
+		h->on_drain(c->stream.arg);
+}
+
+/* What the peer sent lies in the kernel or in the stack: a few reads, so that others have their
+ * turn. */
+static void read_some(struct h1_conn *c, bool readable)
+{
+	struct err err = ERR_INIT;
+
+	for (int i = 0; i < HTTP_READS_PER_WAKE && wants_input(c); i++) {
+		ssize_t n;
+
+		if (!readable && !filter_pending(c->f))
+			return;
+		n = fill(c, &err);
+		if (n == FILTER_AGAIN)
+			return;
+		if (n == FILTER_EOF)
+			c->in_eof = true;
+		if (n < 0)
+			c->broken = true;
+		if (n < 0 && (c->phase == H1_SHUTDOWN || c->phase == H1_LINGER))
+			h1_conn_end(c, NULL);
+		else if (n < 0)
+			h1_conn_fail(c, &err);
+		else
+			run(c);
+		/* A short read has emptied the kernel's buffer, so it need not be asked again. */
+		if (n < (ssize_t)PROXY_READ_SIZE)
+			readable = false;
+	}
+}
+
+static void pump(struct h1_conn *c, bool readable)
+{
+	c->running = true;
+	load(c);
+	give_drain(c);
+	run(c);
+	read_some(c, readable);
+	if (c->phase != H1_GONE) {
+		stash(c);
+		buf_shrink(&c->in);
+		set_timer(c);
+		set_watch(c);
+	}
+	c->running = false;
+	if (c->phase != H1_GONE && (c->drained || (wants_input(c) && filter_pending(c->f))))
+		h1_conn_wake(c);
+}
+
+static void on_event(void *arg, unsigned events)
+{
+	struct h1_conn *c = arg;
+	struct err err = ERR_INIT;
+
+	if (events & (LOOP_WRITE | LOOP_HANGUP))
+		c->write_blocked = false;
+	pump(c, (events & (LOOP_READ | LOOP_HANGUP)) != 0);
+	/*
+	 * A hang-up is reported for ever. When nothing is to be read now, a server gives up; a
+	 * client may have part of a response waiting and looks again when it is wanted.
+	 */
+	if (c->phase == H1_GONE || !(events & LOOP_HANGUP) || wants_input(c))
+		return;
+	if (c->server && c->phase == H1_OPEN) {
+		c->broken = true;
+		(void)err_set(&err, E_IO, "the client closed the connection");
+		h1_conn_fail(c, &err);
+	} else {
+		loop_unwatch(&c->watch);
+	}
+}
+
+static void on_work(void *arg)
+{
+	struct h1_conn *c = arg;
+
+	if (c->phase == H1_GONE)
+		reap(c);
+	else
+		pump(c, false);
+}
+
+void h1_conn_wake(struct h1_conn *c)
+{
+	if (c->running)
+		c->again = true;
+	else
+		loop_defer(c->loop, &c->work, on_work, c);
+}
+
+/* --- for both roles
+ * --------------------------------------------------------------------------------- */
+
+struct h1_conn *h1_conn_new(struct loop *l, struct filter *f, const struct h1_timeouts *t,
+			    const struct h1_role *role, void *arg)
+{
+	struct h1_conn *c = mem_new(struct h1_conn);
+
+	c->stream.ops = &h1_stream_ops;
+	c->role = role;
+	c->arg = arg;
+	c->loop = l;
+	c->f = f;
+	c->t = *t;
+	c->work.fn = on_work;
+	buf_init(&c->in, IN_MAX);
+	buf_init(&c->out, PROXY_OUT_MAX);
+	arena_init(&c->arena, HTTP_ARENA_MAX);
+	h1_conn_set_phase(c, H1_IDLE);
+	c->last_active = c->since;
+	/* Bytes may wait inside the stack already; the first run also sets watch and timer. */
+	h1_conn_wake(c);
+	return c;
+}
+
+struct h1_conn *h1_conn_of(struct stream *s)
+{
+	return container_of(s, struct h1_conn, stream);
+}
+
+void h1_conn_drain(struct h1_conn *c)
+{
+	if (c->phase == H1_GONE)
+		return;
+	c->draining = true;
+	h1_conn_wake(c);
+}
+
+void h1_conn_close(struct h1_conn *c)
+{
+	if (c->phase != H1_GONE)
+		h1_conn_drop(c, false);
+	c->tell = false;
+}
+
+struct filter *h1_conn_take(struct h1_conn *c)
+{
+	struct filter *f = steal(&c->f);
+	struct buf in = c->in, out = c->out;
+
+	/* What a callback is looking at is used; what was read with it is not. */
+	if (c->in_scratch) {
+		buf_init(&in, IN_MAX);
+		if (buf_add(&in, str_from(c->data, c->held), NULL) < 0)
+			buf_clear(&in);
+	} else {
+		buf_consume(&in, c->held);
+	}
+	buf_init(&c->in, 0);
+	buf_init(&c->out, 0);
+	c->held = 0;
+	h1_conn_drop(c, false);
+	return h1_handoff(f, &in, &out);
+}
