@@ -28,6 +28,9 @@ struct exchange_origin {
 void exchange_start(struct proxy *p, const struct exchange_origin *from, struct stream *client,
 		    struct msg *request);
 
+/* Cuts every exchange that has not ended, each with its event: the proxy is going away. */
+void exchange_cut_all(struct proxy *p);
+
 /* Refuses outside of an exchange (bad head, time-out): one response, one event. */
 void exchange_refuse_bad(struct proxy *p, const struct exchange_origin *from, struct stream *client,
 			 const struct err *why);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/control.h"
+#include "proxy/exchange.h"
 #include "proxy/session.h"
 
 #define LEAF_CACHE_MAX 1000
@@ -147,6 +148,7 @@ void proxy_free(struct proxy *p)
 	loop_timer_stop(&p->drain_timer);
 	if (p->listener)
 		listen_close(p->listener);
+	exchange_cut_all(p);
 	while (p->sessions)
 		session_close(p->sessions);
 	if (p->health)

@@ -32,6 +32,7 @@ struct policy {
 };
 
 struct session;
+struct exchange;
 struct control;
 
 struct proxy {
@@ -47,7 +48,8 @@ struct proxy {
 	struct http_server *health;
 	struct control *control;
 	struct metrics metrics;
-	struct session *sessions; /* doubly linked */
+	struct session *sessions;   /* doubly linked */
+	struct exchange *exchanges; /* likewise, those that have not ended */
 	uint64_t next_request_id;
 	bool draining;
 	/* An event could not be written: what is not on record must not happen, so nothing is

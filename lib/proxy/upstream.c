@@ -52,7 +52,8 @@ static void reap(void *arg)
 static void wind_up(struct upstream_dial *d)
 {
 	d->over = true;
-	resolve_cancel(d->query);
+	if (d->query)
+		resolve_cancel(d->query);
 	d->query = NULL;
 	loop_unwatch(&d->watch);
 	loop_timer_stop(&d->timer);
