@@ -171,6 +171,7 @@ static bool may_not_be_listed(struct str name)
 {
 	static const char *const end_to_end[] = {
 		"content-length",
+		"transfer-encoding",
 		"content-encoding",
 		"content-type",
 		"content-range",
@@ -228,7 +229,6 @@ int msg_strip_hop(struct msg *m, struct err *err)
 		"keep-alive",
 		"proxy-connection",
 		"te",
-		"transfer-encoding",
 		"upgrade",
 		"proxy-authenticate",
 		"proxy-authorization",
@@ -285,6 +285,7 @@ bool http_trailer_is_forbidden(struct str name)
 	static const char *const names[] = {
 		"transfer-encoding",
 		"content-length",
+		"transfer-encoding",
 		"connection",
 		"upgrade",
 		"te",
