@@ -6,18 +6,12 @@
 #include "policy/decide.h"
 #include "policy/fold.h"
 
-/* The segment is this name, perhaps with something behind it that some server ignores: ";x",
- * ".json", " ". */
+/* The segment is this name, perhaps with something behind it that some server ignores: ";x", " ". */
 static bool segment_is(struct str segment, struct str name)
 {
-	char next;
-
 	if (!str_istarts(segment, name))
 		return false;
-	if (segment.n == name.n)
-		return true;
-	next = segment.p[name.n];
-	return !ascii_alpha(next) && !ascii_digit(next) && next != '-' && next != '_';
+	return segment.n == name.n || segment.p[name.n] == ';' || segment.p[name.n] <= ' ';
 }
 
 /* Takes the last segment off, and with it slashes around it. */
