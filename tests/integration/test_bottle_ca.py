@@ -43,6 +43,16 @@ class TestInit:
             ["openssl", "verify", "-x509_strict", "-check_ss_sig", "-purpose", "sslserver", "-verify_hostname",
              "api.test", "-CAfile", tmp_path / "ca.pem", leaf], check=True, capture_output=True)
 
+    @pytest.mark.parametrize("leaf_key", ["ec:p256", "ec:p384", "rsa:2048"])
+    @pytest.mark.parametrize("ca_key", ["ec:p256", "ec:p384", "rsa:2048"])
+    def test_strictly_valid_leaves_of_every_type(self, tmp_path, require, ca_key, leaf_key):
+        bottle_ca("init", "--dir", tmp_path, "--key", ca_key)
+        leaf = tmp_path / "leaf.pem"
+        bottle_ca("leaf", "--ca", tmp_path / "ca-combined.pem", "--key", leaf_key, "--out", leaf, "*.api.test", "10.0.0.7")
+        for check in (["-verify_hostname", "a.api.test"], ["-verify_ip", "10.0.0.7"]):
+            subprocess.run([require("openssl"), "verify", "-x509_strict", "-purpose", "sslserver", *check, "-CAfile",
+                            tmp_path / "ca.pem", leaf], check=True, capture_output=True)
+
     def test_fields(self, ca):
         cert = load(ca / "ca.pem")
         constraints = cert.extensions.get_extension_for_class(x509.BasicConstraints)
@@ -162,6 +172,35 @@ class TestLeaf:
         assert str(leaf) in bottle_ca("leaf", "--ca", leaf, "b.test", code=1)
         assert str(ca / "ca.pem") in bottle_ca("leaf", "--ca", ca / "ca.pem", "b.test", code=1)
 
+    def test_a_ca_made_by_others(self, tmp_path, require):
+        """Its name is in another string type and order: the leaf's issuer has to be the same bytes (Go compares them)."""
+        ca, leaf = tmp_path / "ca.pem", tmp_path / "leaf.pem"
+        for key in (["ec", "-pkeyopt", "ec_paramgen_curve:P-256"], ["rsa:2048"]):
+            (tmp_path / "conf").write_text("[req]\nstring_mask=default\ndistinguished_name=dn\nx509_extensions=v3\n[dn]\n"
+                                           "[v3]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n"
+                                           "subjectKeyIdentifier=hash\n")
+            subprocess.run([require("openssl"), "req", "-x509", "-nodes", "-newkey", *key, "-config", tmp_path / "conf",
+                            "-subj", "/CN=Some Root/OU=a+O=b/C=DE", "-days", "3", "-keyout", tmp_path / "key.pem",
+                            "-out", ca], check=True, capture_output=True)
+            both = tmp_path / "both.pem"
+            both.write_bytes((tmp_path / "key.pem").read_bytes() + ca.read_bytes())
+            bottle_ca("leaf", "--ca", both, "--out", leaf, "--force", "a.test")
+            assert load(leaf).issuer.public_bytes() == load(ca).subject.public_bytes()
+            subprocess.run(["openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-CAfile", ca, leaf],
+                           check=True, capture_output=True)
+
+    @pytest.mark.parametrize("options, named", [
+        (["--days", "398"], "397"), (["--key", "rsa:1024"], "rsa:2048"), (["--nonsense"], "--nonsense"),
+    ])
+    def test_bad_options(self, ca, options, named):
+        assert named in bottle_ca("leaf", "--ca", ca / "ca-combined.pem", *options, "a.test", code=2)
+
+    def test_an_existing_file_stays_without_force(self, ca, tmp_path):
+        file = tmp_path / "leaf.pem"
+        file.write_text("mine")
+        assert "--force" in bottle_ca("leaf", "--ca", ca / "ca-combined.pem", "--out", file, "a.test", code=1)
+        assert file.read_text() == "mine"
+
 
 JAVA = """
 import java.net.*;
@@ -172,6 +211,24 @@ public class Get {
         HttpsURLConnection c = (HttpsURLConnection) new URL(a[0]).openConnection();
         System.out.print(new String(c.getInputStream().readAllBytes()));
     }
+}
+"""
+
+GO = """
+package main
+
+import (
+	"io"
+	"net/http"
+	"os"
+)
+
+func main() {
+	r, err := http.Get(os.Args[1])
+	if err != nil {
+		panic(err)
+	}
+	io.Copy(os.Stdout, r.Body)
 }
 """
 
@@ -195,7 +252,7 @@ class TestVerifiers:
 
     def check(self, *argv, **environment):
         done = subprocess.run([str(a) for a in argv], env=os.environ | environment, capture_output=True, text=True,
-                              timeout=40)
+                              timeout=170)
         assert done.stdout == "verified", done.stderr
 
     def test_curl(self, server, require):
@@ -231,5 +288,14 @@ if shutil.which("keytool") and shutil.which("javac"):
         self.check("java", f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit", source,
                    server.url)
 
-    # Java is too big an installation to ask for; where it is, it has a say.
+    # Java is too big an installation to ask for; where it is, it has a say. Go as well.
     TestVerifiers.test_java = _java
+
+if shutil.which("go"):
+    def _go(self, server):
+        source = server.directory / "get.go"
+        source.write_text(GO)
+        self.check("go", "run", source, server.url, SSL_CERT_FILE=str(server.ca), SSL_CERT_DIR="/nonexistent",
+                   GOCACHE=str(server.directory / "cache"), GO111MODULE="off", HOME=str(server.directory))
+
+    TestVerifiers.test_go = pytest.mark.limit(180)(_go)
