@@ -165,7 +165,17 @@ static struct json *egress_json(const struct plan *p)
 {
 	const struct bottle_egress *e = &p->bottle->egress;
 	struct json *o = json_new_object();
+	struct json *dlp_allow = json_new_array();
 
+	json_set_strz(o, "dlp_action", e->dlp_action == DLP_WARN ? "warn" : "block");
+	for (size_t i = 0; i < e->dlp_allow.n; i++) {
+		struct json *allow = json_new_object();
+
+		json_set_strz(allow, "host", e->dlp_allow.v[i].host);
+		json_set_strz(allow, "rule", e->dlp_allow.v[i].rule);
+		json_append(dlp_allow, allow);
+	}
+	json_set(o, "dlp_allow", dlp_allow);
 	json_set(o, "upstream_ca", strings(&e->upstream_ca));
 	json_set(o, "resolve", strings(&e->resolve));
 	json_set(o, "allow_private", strings(&e->allow_private));
@@ -184,6 +194,7 @@ static struct json *git_json(const struct plan *p)
 		json_set_strz(o, "upstream", p->git[i].git->upstream);
 		json_set_strz(o, "gate_url", p->git[i].gate_url);
 		json_set_strz(o, "identity_file", p->git[i].git->identity_file);
+		json_set_strz(o, "known_host_key", p->git[i].git->known_host_key);
 		json_set(o, "instead_of", strings(&p->git[i].spellings));
 		json_append(a, o);
 	}

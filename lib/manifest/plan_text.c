@@ -147,7 +147,9 @@ static int add_route(struct page *g, const struct plan_route *r)
 	auto_free char *host = plan_route_text(r);
 	auto_free char *auth = plan_auth_text(r->route);
 
-	if (buf_addf(g->out, g->err, "    %-32s%s", host, from[r->source]) < 0)
+	bool all = r->source == PLAN_ROUTE_ROUTE && !r->route->has_methods && !r->route->has_paths;
+
+	if (buf_addf(g->out, g->err, "    %-32s%s%s", host, from[r->source], all ? "  all" : "") < 0)
 		return -1;
 	if (r->route && r->route->has_methods && add_words(g, "  ", &r->route->methods, ",") < 0)
 		return -1;

@@ -79,7 +79,7 @@ bool same_text(const char *got, const char *want)
 {
 	if (str_eqz(str_of(got), want))
 		return true;
-	print_error("got:  %s\nwant: %s\n", got, want);
+	(void)fprintf(stderr, "got:  %s\nwant: %s\n", got, want);
 	return false;
 }
 
