@@ -6,6 +6,7 @@ It is the tests' own judge of what the proxy emits, so it shares nothing with th
 import dataclasses
 import re
 import socket
+import ssl
 import struct
 import time
 
@@ -91,7 +92,17 @@ class Wire:
 
     def finish(self):
         """No more bytes from us; the peer may still send."""
-        self.sock.shutdown(socket.SHUT_WR)
+        # Not SSLSocket.shutdown, which would also forget how to decrypt what still comes.
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)
+
+    def close_in_order(self):
+        """Says over TLS that nothing more comes (close_notify), then closes."""
+        if isinstance(self.sock, ssl.SSLSocket):
+            try:
+                self.sock.unwrap()
+            except OSError:
+                pass  # the peer need not answer in kind
+        self.close()
 
     def reset(self):
         """Ends the connection with a TCP reset."""

@@ -18,6 +18,9 @@ from . import paths
 START_SECONDS = 10
 STOP_SECONDS = 10
 
+# Leaks that are not ours: glibc keeps something per thread for name lookups.
+SUPPRESSIONS = pathlib.Path(__file__).with_name("leaks.supp")
+
 # What a sanitizer prints when it has found something; the proxy's exit code says it too.
 SANITIZER = ("AddressSanitizer", "LeakSanitizer", "runtime error:")
 
@@ -153,6 +156,7 @@ class EgressProxy(Process):
         environment = {k: v for k, v in os.environ.items()
                        if not k.startswith("EGRESS_PROXY_") and not k.lower().endswith("_proxy")}
         environment.update({f"EGRESS_PROXY_TOKEN_{slot}": value for slot, value in self.tokens.items()})
+        environment.setdefault("LSAN_OPTIONS", f"suppressions={SUPPRESSIONS}:print_suppressions=0")
         environment.update(env or {})
         super().__init__(argv, environment)
         self.address = None

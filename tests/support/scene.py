@@ -74,6 +74,11 @@ class World:
         try:
             if tls:
                 sock = self._handshake(sock, scene, dialled)
+            elif sock.recv(1, socket.MSG_PEEK) == b"\x16":
+                # What plain servers say to a ClientHello.
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+                sock.close()
+                return
             wire = http1.Wire(sock, WAIT_SECONDS)
             scene.wires.append(wire)
             while self._answer(wire):
@@ -109,10 +114,13 @@ class World:
         for step in steps:
             if step.word == "<":
                 out += step.data
-            elif step.word in ("flush", "close", "reset", "hang"):
+            elif step.word in ("flush", "close", "drop", "reset", "hang"):
                 wire.send(out)
                 out = b""
                 if step.word == "close":
+                    wire.close_in_order()
+                    return False
+                if step.word == "drop":
                     return False
                 if step.word == "reset":
                     wire.reset()

@@ -67,7 +67,7 @@ class Exchange:
 
     def close(self):
         """Closes at once, whatever was promised."""
-        self.wire.close()
+        self.wire.close_in_order()
         self.keep = False
 
     def reset(self):
