@@ -8,13 +8,21 @@
 /* --- where a section ends
  * ------------------------------------------------------------------------- */
 
+static bool has_nul(const char *from, const char *to)
+{
+	return from < to && memchr(from, '\0', (size_t)(to - from));
+}
+
+static int nul_error(struct err *err)
+{
+	return err_set(err, E_BAD, "a NUL byte among the header fields");
+}
+
 ssize_t h1_section_end(struct str data, bool is_head, size_t max, size_t *scanned, struct err *err)
 {
-	const char *const end = data.p + data.n;
-	const char *p = data.p + *scanned;
+	const char *const start = data.p + *scanned, *const end = data.p + data.n;
+	const char *p = start;
 
-	if (p < end && memchr(p, '\0', (size_t)(end - p)))
-		return err_set(err, E_BAD, "a NUL byte among the header fields");
 	while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) {
 		size_t at = (size_t)(p - data.p);
 
@@ -26,8 +34,13 @@ ssize_t h1_section_end(struct str data, bool is_head, size_t max, size_t *scanne
 			continue;
 		if (at + 1 > max)
 			break;
+		/* Not behind the end: a body may hold any byte. */
+		if (has_nul(start, p))
+			return nul_error(err);
 		return (ssize_t)(at + 1);
 	}
+	if (has_nul(start, end))
+		return nul_error(err);
 	if (data.n > max)
 		return err_set(err, E_LIMIT, "header fields of more than %zu bytes", max);
 	*scanned = data.n;

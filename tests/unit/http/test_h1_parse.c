@@ -344,6 +344,18 @@ static void test_refused(void **state)
 	release(&x);
 }
 
+/* A head and its body often come in one piece; what is forbidden in the one is common in the other.
+ */
+static void test_any_byte_behind_the_head(void **state)
+{
+	struct str head = STR(GET H END), both = STR(GET H END "\0\n\r\0");
+	struct err err = ERR_INIT;
+	size_t scanned = 0;
+
+	(void)state;
+	assert_int_equal(h1_head_end(both, &scanned, &err), (ssize_t)head.n);
+}
+
 /* The value of a refused field may be a credential. */
 static void test_errors_hide_values(void **state)
 {
@@ -568,11 +580,17 @@ static void test_round_trips(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_requests),        cmocka_unit_test(test_responses),
-		cmocka_unit_test(test_refused),         cmocka_unit_test(test_errors_hide_values),
-		cmocka_unit_test(test_limits),          cmocka_unit_test(test_head_end_splits),
-		cmocka_unit_test(test_refused_splits),  cmocka_unit_test(test_cut_heads),
-		cmocka_unit_test(test_owns_its_memory), cmocka_unit_test(test_round_trips),
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_responses),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_any_byte_behind_the_head),
+		cmocka_unit_test(test_errors_hide_values),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_head_end_splits),
+		cmocka_unit_test(test_refused_splits),
+		cmocka_unit_test(test_cut_heads),
+		cmocka_unit_test(test_owns_its_memory),
+		cmocka_unit_test(test_round_trips),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
