@@ -141,14 +141,14 @@ static void test_hostile_text(void **state)
 	(void)state;
 	sample_make(&s, "plain", PLAN_CWD_COPY);
 	free(s.p->cwd);
-	s.p->cwd = mem_strdup("/tmp/\033[2Ja\nb\"\xff");
+	s.p->cwd = mem_strdup("/srv/\033[2Ja\nb\"\xff");
 	strs_add(&s.p->red, "bell \a");
 	strs_add(&s.p->command, "\033]0;x\a");
 	assert_int_equal(plan_write_preflight(s.p, false, &text, NULL), 0);
 	assert_null(strchr(buf_z(&text), '\033'));
 	assert_null(strchr(buf_z(&text), '\a'));
 	assert_true(str_is_utf8(buf_str(&text)));
-	assert_non_null(strstr(buf_z(&text), "\"/tmp/\\u001b[2Ja\\nb\\\"\xef\xbf\xbd\""));
+	assert_non_null(strstr(buf_z(&text), "\"/srv/\\u001b[2Ja\\u000ab\\\"\xef\xbf\xbd\""));
 	sample_free(&s);
 }
 
