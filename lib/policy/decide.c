@@ -115,8 +115,9 @@ static void check_credential(const struct decide_in *in, struct verdict *v)
 	if (r->auth == AUTH_NONE)
 		return;
 	if (!in->known(in->known_arg, r->token_env))
-		refuse(v, REASON_CREDENTIAL_MISSING, "The credential for " HOST_FMT " (%.40s) is not set.",
-		       in->destination.host, r->token_env);
+		refuse(v, REASON_CREDENTIAL_MISSING,
+		       "The credential for " HOST_FMT " (%.40s) is not set.", in->destination.host,
+		       r->token_env);
 	else if (!in->tls)
 		refuse(v, REASON_CREDENTIAL_NEEDS_TLS,
 		       "The credential for " HOST_FMT " is not sent without TLS.",

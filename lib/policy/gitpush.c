@@ -6,12 +6,21 @@
 #include "policy/decide.h"
 #include "policy/fold.h"
 
-/* The segment is this name, perhaps with something behind it that some server ignores: ";x", " ". */
+/*
+ * The segment is this name, perhaps with something behind it that some server cuts off: ";x", "?x",
+ * "#x", a blank. A page "git-receive-pack.html" is none.
+ */
 static bool segment_is(struct str segment, struct str name)
 {
+	char next;
+
 	if (!str_istarts(segment, name))
 		return false;
-	return segment.n == name.n || segment.p[name.n] == ';' || segment.p[name.n] <= ' ';
+	if (segment.n == name.n)
+		return true;
+	next = segment.p[name.n];
+	return !ascii_alpha(next) && !ascii_digit(next) && next != '-' && next != '_' &&
+	       next != '.';
 }
 
 /* Takes the last segment off, and with it slashes around it. */
