@@ -42,11 +42,8 @@ static void move_to_front(struct buf *b)
 	if (b->off == 0)
 		return;
 	memmove(b->mem, b->mem + b->off, b->len);
-	if (b->secret) {
-		size_t from = b->len > b->off ? b->len : b->off;
-
-		mem_wipe(b->mem + from, b->off + b->len - from);
-	}
+	if (b->secret)
+		mem_wipe(b->mem + b->len, b->off);
 	b->off = 0;
 }
 

@@ -160,7 +160,7 @@ struct json *json_parse(struct str text, const char *source, struct err *err)
 		return outer(j);
 	/* The library quotes the text "near" the error, which may be a secret, and names its flags.
 	 */
-	/* The library quotes the text "near" the error, which may be a secret, and names its flags. */
+	/* The library quotes the text "near" the error, maybe a secret, and names its flags. */
 	what = cut_before(cut_before(str_of(error.text), STR(" near ")), STR(" without JSON_"));
 	err_set(err, E_BAD, "%s:%d:%d: %.*s", source, error.line > 0 ? error.line : 1,
 		error.column > 0 ? error.column : 1, STR_ARG(what));

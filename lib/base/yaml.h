@@ -3,10 +3,11 @@
  *
  * libyaml refuses nothing by itself, so this does: duplicate keys, anchors, aliases, tags,
  * directives (any line that starts with '%'), a second document, non-scalar keys, more than
- * YAML_DEPTH_MAX / YAML_NODES_MAX / YAML_TEXT_MAX. Every error is "source:line:col: what". JSON
- * text is read too (it is YAML), but for escaped surrogate pairs. Scalars keep their text and whether
- * they were quoted; meaning (bool, int) is the schema's business, so that `no` is a string wherever
- * a string is wanted.
+ * YAML_DEPTH_MAX / YAML_NODES_MAX / YAML_TEXT_MAX. Every error is "source:line:col: what".
+ *
+ * JSON text is read too (it is YAML), but for escaped surrogate pairs. Scalars keep their text and
+ * whether they were quoted; meaning (bool, int) is the schema's business, so that `no` is a string
+ * wherever a string is wanted.
  */
 #ifndef BOTTLE_BASE_YAML_H
 #define BOTTLE_BASE_YAML_H

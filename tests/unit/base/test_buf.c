@@ -94,6 +94,19 @@ static void test_maximum_of_format(void **state)
 	assert_content(&b, "12345");
 }
 
+/* Around the size of the first block: the terminator of the formatting has room, too. */
+static void test_format_of_every_length(void **state)
+{
+	(void)state;
+	for (int n = 0; n < 300; n++) {
+		auto_buf b = BUF_INIT(1000);
+
+		assert_int_equal(buf_addf(&b, NULL, "%*s", n, ""), 0);
+		assert_int_equal(b.len, n);
+		assert_true(b.cap > b.len);
+	}
+}
+
 static void test_no_bounds_overflow(void **state)
 {
 	auto_buf b = BUF_INIT(SIZE_MAX);
@@ -419,6 +432,7 @@ int main(void)
 		cmocka_unit_test(test_maximum),
 		cmocka_unit_test(test_maximum_by_single_bytes),
 		cmocka_unit_test(test_maximum_of_format),
+		cmocka_unit_test(test_format_of_every_length),
 		cmocka_unit_test(test_no_bounds_overflow),
 		cmocka_unit_test(test_consume),
 		cmocka_unit_test(test_truncate),

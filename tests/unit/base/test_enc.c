@@ -133,6 +133,9 @@ static void test_percent_decode(void **state)
 	assert_coded(enc_percent_decode, STR("%2541"), STR("%41"));
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_refused(enc_percent_decode, bad[i]);
+	/* an escape ends with the view */
+	assert_refused(enc_percent_decode, str_mem("a%41", 3));
+	assert_refused(enc_percent_decode, str_mem("a%41", 2));
 }
 
 static void test_percent(void **state)

@@ -46,6 +46,7 @@ static void test_host(void **state)
 		if (glob_host(str_of(cases[i].pattern), str_of(cases[i].host)) != cases[i].match)
 			fail_msg("%s %s", cases[i].pattern, cases[i].host);
 	}
+	assert_false(glob_host(STR("*.example.com"), STR_NONE));
 }
 
 static void test_match(void **state)
@@ -160,6 +161,11 @@ static void test_nearest_limits(void **state)
 	const char *c[1] = { word };
 
 	(void)state;
+	/* never more than three, however long the word */
+	c[0] = "internationalisation";
+	assert_non_null(glob_nearest(STR("XXXernationalisation"), c, 1));
+	assert_null(glob_nearest(STR("XXXXrnationalisation"), c, 1));
+	c[0] = word;
 	memset(word, 'w', sizeof(word));
 	word[GLOB_WORD_MAX] = '\0';
 	assert_ptr_equal(glob_nearest(str_mem(word, GLOB_WORD_MAX), c, 1), word);

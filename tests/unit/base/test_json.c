@@ -254,7 +254,15 @@ static void test_depth(void **state)
 	assert_refused(str_of(more), E_LIMIT, "t.json:1:65: nested too deeply");
 	assert_refused(str_of(absurd), E_LIMIT, "t.json:1:65: nested too deeply");
 	/* depth, not number; and brackets in strings do not count */
-	json_free(parse("[[],[],[],{},{}]"));
+	{
+		auto_buf flat = BUF_INIT(1000);
+
+		assert_int_equal(buf_addz(&flat, "[[]", NULL), 0);
+		for (int i = 0; i < JSON_DEPTH_MAX; i++)
+			assert_int_equal(buf_addz(&flat, ",{}", NULL), 0);
+		assert_int_equal(buf_addz(&flat, "]", NULL), 0);
+		json_free(parse(buf_z(&flat)));
+	}
 	json_free(parse(
 		"[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]"));
 }

@@ -128,6 +128,23 @@ static void test_long_lines(void **state)
 	assert_int_equal(rest.n, 0);
 }
 
+/* Talk never changes errno, nor fails, when standard error is gone. */
+static void test_no_standard_error(void **state)
+{
+	auto_close int saved = dup(STDERR_FILENO);
+	int after;
+
+	(void)state;
+	log_init("t", LOG_INFO);
+	(void)fflush(stderr);
+	(void)close(STDERR_FILENO);
+	errno = EXDEV;
+	log_info("lost");
+	after = errno;
+	assert_true(dup2(saved, STDERR_FILENO) >= 0);
+	assert_int_equal(after, EXDEV);
+}
+
 /* --- events ------------------------------------------------------------------------------------ */
 
 /* A file whose writing can be made to fail after a number of bytes: a pipe that is nearly full. */
@@ -379,6 +396,7 @@ int main(void)
 		cmocka_unit_test(test_levels),
 		cmocka_unit_test(test_controls_are_escaped),
 		cmocka_unit_test(test_long_lines),
+		cmocka_unit_test(test_no_standard_error),
 		EVENT_TEST(test_event),
 		EVENT_TEST(test_events_are_json_lines),
 		EVENT_TEST(test_long_event_is_cut),

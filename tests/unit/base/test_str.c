@@ -311,6 +311,9 @@ static void test_utf8_table(void **state)
 	assert_true(str_is_utf8(STR("a\0b")));
 	assert_true(str_is_utf8(STR("gr\xc3\xbc\xc3\x9f")));
 	assert_false(str_is_utf8(STR("gr\xfc\xdf")));
+	/* what stands behind the view does not complete a sequence */
+	assert_int_equal(str_utf8_at(str_mem("\xc3\xbc", 1), 0, NULL), 0);
+	assert_int_equal(str_utf8_at(str_mem("x\xe2\x82\xac", 3), 1, NULL), 0);
 	assert_int_equal(str_utf8_at(STR("a"), 1, NULL), 0);
 	assert_int_equal(str_utf8_at(STR("a"), 2, NULL), 0);
 	assert_int_equal(str_utf8_at(STR("\xc3\xbc"), 1, NULL), 0);
