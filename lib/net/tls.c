@@ -173,19 +173,93 @@ static int on_recv(void *arg, unsigned char *p, size_t n)
 	return (int)got;
 }
 
+/* Sends what is held. 0: all of it; 1: the filter below takes no more; -1: error. */
+static int drain(struct tls *t)
+{
+	while (t->held.len > 0) {
+		struct str s = buf_str(&t->held);
+		ssize_t put = filter_write(t->f.below, s.p, s.n, t->err);
+
+		if (put == FILTER_AGAIN)
+			return 1;
+		if (put == FILTER_ERROR) {
+			t->explained = true;
+			return -1;
+		}
+		buf_consume(&t->held, (size_t)put);
+	}
+	buf_shrink(&t->held);
+	return 0;
+}
+
+/* Down the stack, or behind what is held. */
+static int push(struct tls *t, struct str s)
+{
+	while (t->held.len == 0 && s.n > 0) {
+		ssize_t put = filter_write(t->f.below, s.p, s.n, t->err);
+
+		if (put == FILTER_AGAIN)
+			break;
+		if (put == FILTER_ERROR) {
+			t->explained = true;
+			return -1;
+		}
+		s = str_from(s, (size_t)put);
+	}
+	if (s.n > 0 && buf_add(&t->held, s, t->err)) {
+		/* It makes us answer (alerts, in TLS 1.2) and does not read the answers. */
+		t->explained = true;
+		return err_set(t->err, E_LIMIT, "peer does not read what it asks for");
+	}
+	return 0;
+}
+
+/*
+ * mbedTLS sends record by record. Those of one write, or of one flight of the handshake, are
+ * gathered here and go down in one piece: fewer system calls and packets, and mbedTLS's own output
+ * buffer, which every connection has, can be small. Only one operation is under way at a time, but
+ * for TLS inside TLS: there the upper one, which begins first, gathers.
+ */
+static struct {
+	struct tls *owner;
+	size_t len;
+	char mem[TLS_WRITE_MAX + KIB(2)];
+} gather;
+
+static void gather_begin(struct tls *t)
+{
+	if (!gather.owner)
+		gather.owner = t;
+}
+
+static int gather_end(struct tls *t)
+{
+	int rc;
+
+	if (gather.owner != t)
+		return 0;
+	/* Still ours while the filters below look at it. */
+	rc = push(t, str_mem(gather.mem, gather.len));
+	gather.owner = NULL;
+	gather.len = 0;
+	return rc;
+}
+
 static int on_send(void *arg, const unsigned char *p, size_t n)
 {
 	struct tls *t = arg;
-	ssize_t put = filter_write(t->f.below, p, n < INT_MAX ? n : INT_MAX, t->err);
 
-	t->unsent = put == FILTER_AGAIN || (put > 0 && (size_t)put < n);
-	if (put == FILTER_AGAIN)
-		return MBEDTLS_ERR_SSL_WANT_WRITE;
-	if (put == FILTER_ERROR) {
-		t->explained = true;
-		return MBEDTLS_ERR_NET_SEND_FAILED;
+	if (gather.owner == t && n <= sizeof(gather.mem) - gather.len) {
+		memcpy(gather.mem + gather.len, p, n);
+		gather.len += n;
+		return (int)n;
 	}
-	return (int)put;
+	if (gather.owner == t) {
+		if (push(t, str_mem(gather.mem, gather.len)))
+			return MBEDTLS_ERR_NET_SEND_FAILED;
+		gather.len = 0;
+	}
+	return push(t, str_mem(p, n)) ? MBEDTLS_ERR_NET_SEND_FAILED : (int)n;
 }
 
 /* --- what went wrong ---------------------------------------------------------------------------- */
@@ -317,21 +391,25 @@ static bool is_again(int ret)
 static enum filter_ready tls_handshake(struct filter *f, struct err *err)
 {
 	struct tls *t = container_of(f, struct tls, f);
-	int ret;
+	int ret, rc;
 
 	if (!begin(t, err))
 		return FILTER_FAILED;
 	t->dry = t->yielded = false;
 	t->budget = TLS_READ_BUDGET;
+	gather_begin(t);
 	/* Of a TLS 1.3 server this is the whole way, session tickets included. */
 	ret = mbedtls_ssl_handshake(&t->ssl);
-	if (is_again(ret)) {
-		t->yielded = !t->dry && !t->unsent;
-		return FILTER_NOT_YET;
-	}
-	if (ret != 0) {
+	rc = gather_end(t);
+	if (rc == 0)
+		rc = drain(t);
+	if (rc < 0 || (ret != 0 && !is_again(ret))) {
 		fail(t, ret);
 		return FILTER_FAILED;
+	}
+	if (ret != 0 || rc > 0) {
+		t->yielded = ret != 0 && !t->dry;
+		return FILTER_NOT_YET;
 	}
 	tls_verify_free(steal(&t->verify));
 	return FILTER_READY;
@@ -350,6 +428,10 @@ static ssize_t tls_read(struct filter *f, void *p, size_t n, struct err *err)
 		return FILTER_EOF;
 	if (!begin(t, err))
 		return FILTER_ERROR;
+	if (drain(t) < 0) {
+		fail(t, 0);
+		return FILTER_ERROR;
+	}
 	t->dry = t->yielded = false;
 	t->budget = TLS_READ_BUDGET;
 	for (int i = 0; i < READ_ROUNDS && !t->dry && !t->yielded; i++) {
@@ -361,7 +443,7 @@ static ssize_t tls_read(struct filter *f, void *p, size_t n, struct err *err)
 	if (ret > 0)
 		return ret;
 	if (is_again(ret) || ret == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
-		t->yielded = !t->dry && !t->unsent;
+		t->yielded = !t->dry;
 		return FILTER_AGAIN;
 	}
 	if (ret == MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY) {
@@ -377,27 +459,33 @@ static ssize_t tls_read(struct filter *f, void *p, size_t n, struct err *err)
 	return FILTER_ERROR;
 }
 
-/* 0 when mbedTLS holds no output any more. A write of nothing only flushes while there is some. */
-static int flush(struct tls *t)
+/* Everything, up to TLS_WRITE_MAX, as records; mbedTLS's code, or the count. */
+static int write_records(struct tls *t, const unsigned char *p, size_t n)
 {
-	while (t->unsent) {
-		int ret = mbedtls_ssl_write(&t->ssl, (const unsigned char *)"", 0);
+	size_t done = 0;
+	int ret = 0;
 
-		if (ret < 0 && ret != MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
-			return ret;
+	gather_begin(t);
+	while (done < n) {
+		ret = mbedtls_ssl_write(&t->ssl, p + done, n - done);
+		if (ret >= 0)
+			done += (size_t)ret;
+		else if (ret != MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+			break;
 	}
-	return 0;
+	if (gather_end(t))
+		return MBEDTLS_ERR_NET_SEND_FAILED;
+	return ret < 0 ? ret : (int)done;
 }
 
 /*
- * When the filter below takes a record in part, the record is written already, and only its rest
- * remains to be sent: write_len remembers how much of the caller's data is in it. Whichever
- * operation sends the rest (a read that answers with an alert may), the caller gets told once.
+ * What was made into records cannot be taken back: until all of them are on their way the caller is
+ * told to try again, and then that those bytes are done.
  */
 static ssize_t tls_write(struct filter *f, const void *p, size_t n, struct err *err)
 {
 	struct tls *t = container_of(f, struct tls, f);
-	int max = mbedtls_ssl_get_max_out_record_payload(&t->ssl), ret;
+	int ret;
 
 	if (!begin(t, err))
 		return FILTER_ERROR;
@@ -405,44 +493,40 @@ static ssize_t tls_write(struct filter *f, const void *p, size_t n, struct err *
 		(void)err_set(err, E_BAD, "write after close_notify");
 		return FILTER_ERROR;
 	}
-	ret = flush(t);
-	if (ret == 0 && t->write_len > 0) {
-		ret = (int)t->write_len;
-		t->write_len = 0;
-	} else if (ret == 0) {
-		n = max > 0 && n > (size_t)max ? (size_t)max : n;
-		do
-			ret = mbedtls_ssl_write(&t->ssl, p, n);
-		while (ret == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET);
-		if (is_again(ret) && t->unsent)
-			t->write_len = n;
+	ret = drain(t);
+	if (ret == 0 && t->write_len == 0) {
+		ret = write_records(t, p, n < TLS_WRITE_MAX ? n : TLS_WRITE_MAX);
+		t->write_len = ret > 0 ? (size_t)ret : 0;
 	}
-	if (ret > 0)
-		return ret;
-	if (is_again(ret))
+	if (ret < 0) {
+		fail(t, ret);
+		return FILTER_ERROR;
+	}
+	if (t->held.len > 0)
 		return FILTER_AGAIN;
-	fail(t, ret);
-	return FILTER_ERROR;
+	n = t->write_len;
+	t->write_len = 0;
+	return (ssize_t)n;
 }
 
 static enum filter_ready tls_shutdown(struct filter *f, struct err *err)
 {
 	struct tls *t = container_of(f, struct tls, f);
-	int ret;
+	int ret = 0;
 
 	if (!begin(t, err))
 		return FILTER_FAILED;
-	ret = flush(t);
-	if (ret == 0 && !t->closing) {
+	if (!t->closing) {
 		t->closing = true;
 		ret = mbedtls_ssl_close_notify(&t->ssl);
 	}
 	if (ret == 0)
-		return FILTER_READY;
-	if (is_again(ret))
-		return FILTER_NOT_YET;
-	fail(t, ret);
-	return FILTER_FAILED;
+		ret = drain(t);
+	if (ret < 0) {
+		fail(t, ret);
+		return FILTER_FAILED;
+	}
+	return ret == 0 ? FILTER_READY : FILTER_NOT_YET;
 }
 
 static bool tls_pending(const struct filter *f)
@@ -452,12 +536,12 @@ static bool tls_pending(const struct filter *f)
 	return !t->dead && !t->eof && !t->dry && mbedtls_ssl_check_pending(&t->ssl);
 }
 
-/* It waits for nothing itself: if an operation cannot go on, one below could not. */
 static unsigned tls_wants(const struct filter *f)
 {
 	const struct tls *t = container_of_const(f, struct tls, f);
 
-	return filter_wants(f->below) | (t->yielded ? LOOP_READ : 0);
+	return filter_wants(f->below) | (t->yielded ? LOOP_READ : 0) |
+	       (t->held.len > 0 ? LOOP_WRITE : 0);
 }
 
 static void tls_free(struct filter *f)
@@ -467,6 +551,7 @@ static void tls_free(struct filter *f)
 	mbedtls_ssl_free(&t->ssl);
 	tls_verify_free(t->verify);
 	tls_identity_unref(t->identity);
+	buf_fini(&t->held);
 	free(t->host);
 	free(t->sni);
 	free(t);
@@ -490,6 +575,7 @@ struct tls *tls_new(mbedtls_ssl_config *conf, struct filter *below, struct err *
 
 	t->f.ops = &tls_ops;
 	t->f.below = below;
+	buf_init(&t->held, TLS_HELD_MAX);
 	mbedtls_ssl_init(&t->ssl);
 	mbedtls_ssl_set_user_data_p(&t->ssl, t);
 	mbedtls_ssl_set_bio(&t->ssl, t, on_send, on_recv, NULL);

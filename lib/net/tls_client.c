@@ -59,6 +59,29 @@ static int on_extension(void *arg, const mbedtls_x509_crt *crt, const mbedtls_x5
 	return MBEDTLS_ERR_X509_INVALID_EXTENSIONS + MBEDTLS_ERR_ASN1_UNEXPECTED_TAG;
 }
 
+/* The next certificate of the text at *p, which moves behind it; *ret_end: there is none. mbedTLS's
+ * code. */
+static int add_next(struct tls_client_config *c, const unsigned char **p, bool *ret_end)
+{
+	mbedtls_pem_context block;
+	size_t used = 0, n;
+	int ret;
+
+	mbedtls_pem_init(&block);
+	ret = mbedtls_pem_read_buffer(&block, "-----BEGIN CERTIFICATE-----",
+				      "-----END CERTIFICATE-----", *p, NULL, 0, &used);
+	*p += used;
+	*ret_end = used == 0;
+	if (ret == 0) {
+		const unsigned char *der = mbedtls_pem_get_buffer(&block, &n);
+
+		ret = mbedtls_x509_crt_parse_der_with_ext_cb(&c->anchors, der, n, 1, on_extension,
+							     NULL);
+	}
+	mbedtls_pem_free(&block);
+	return ret;
+}
+
 /*
  * Bundles hold a few certificates that mbedTLS cannot read (curves it was not built with); they are
  * passed over, unless nothing is left.
@@ -68,8 +91,9 @@ int tls_client_config_add_ca(struct tls_client_config *c, struct str pem, const 
 {
 	auto_free char *text = NULL;
 	const unsigned char *p;
-	size_t used, taken = 0;
 	int ret, first_failure = 0;
+	size_t taken = 0;
+	bool end = false;
 
 	if (pem.n > TLS_CA_FILE_MAX)
 		return err_set(err, E_LIMIT, "%s: larger than %zu bytes", source, TLS_CA_FILE_MAX);
@@ -77,29 +101,12 @@ int tls_client_config_add_ca(struct tls_client_config *c, struct str pem, const 
 		return err_set(err, E_BAD, "%s: no PEM text", source);
 	text = str_dupz(pem);
 	p = (const unsigned char *)text;
-	for (;;) {
-		mbedtls_pem_context block;
-
-		mbedtls_pem_init(&block);
-		ret = mbedtls_pem_read_buffer(&block, "-----BEGIN CERTIFICATE-----",
-					      "-----END CERTIFICATE-----", p, NULL, 0, &used);
-		if (ret == MBEDTLS_ERR_PEM_NO_HEADER_FOOTER_PRESENT) {
-			mbedtls_pem_free(&block);
-			break;
-		}
-		if (ret == 0) {
-			size_t n;
-			const unsigned char *der = mbedtls_pem_get_buffer(&block, &n);
-
-			ret = mbedtls_x509_crt_parse_der_with_ext_cb(&c->anchors, der, n, 1,
-								     on_extension, NULL);
-		}
-		mbedtls_pem_free(&block);
+	while (!end) {
+		ret = add_next(c, &p, &end);
 		if (ret == 0)
 			taken++;
-		else if (first_failure == 0)
+		else if (!end && first_failure == 0)
 			first_failure = ret;
-		p += used;
 	}
 	if (taken == 0 && first_failure != 0) {
 		(void)tls_err(err, E_BAD, first_failure, source);

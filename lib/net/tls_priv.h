@@ -8,6 +8,7 @@
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "net/tls.h"
 
@@ -46,12 +47,12 @@ struct tls {
 	bool dead;        /* after an error mbedTLS may not be asked again */
 	bool eof;         /* close_notify came */
 	bool closing;     /* close_notify was written */
-	bool unsent;      /* mbedTLS holds output that the filter below did not take */
 	bool dry;         /* the last read ended because there was no more input */
 	bool yielded;     /* the last read ended although there may be more input */
 	bool seen_input;  /* any at all */
 	bool not_tls;     /* and it began like no TLS record */
-	size_t write_len; /* of the write that is in mbedTLS's output, in part or whole */
+	struct buf held;  /* records that the filter below did not take yet */
+	size_t write_len; /* bytes of the caller's in them that the caller was not told of */
 	size_t budget;    /* bytes this read may still take from below */
 
 	char *host;                /* client */

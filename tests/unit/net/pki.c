@@ -171,7 +171,10 @@ int pki_spawn(const char *const *argv, int *ret_out)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (dup2(fds[1], 1) < 0 || dup2(fds[1], 2) < 0 || chdir(dir) < 0)
+		int null = open("/dev/null", O_RDONLY);
+
+		if (dup2(null, 0) < 0 || dup2(fds[1], 1) < 0 || dup2(fds[1], 2) < 0 ||
+		    chdir(dir) < 0)
 			_exit(126);
 		(void)execvp(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);

@@ -522,6 +522,41 @@ static void test_pending(void **state)
 	duo_close(&d);
 }
 
+/* As a proxy does it: look at the first bytes, then give them back. */
+static void test_after_peeking(void **state)
+{
+	struct duo d = good(false);
+	struct tls_server_config *sc = tls_server_config_new(NULL);
+	enum filter_ready c = FILTER_NOT_YET, s = FILTER_NOT_YET;
+	struct filter *client, *server;
+	struct err err = ERR_INIT;
+	char first[3];
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	client = tls_client(d.trust, filter_tcp(fds[0], false), "good.test", NULL, &err);
+	assert_int_equal(filter_handshake(client, &err), FILTER_NOT_YET);
+	server = filter_tcp(fds[1], false);
+	assert_int_equal(filter_read(server, first, 3, &err), 3);
+	assert_int_equal(tls_guess(str_mem(first, 3)), TLS_GUESS_YES);
+	server = tls_server(sc, filter_unread(server, first, 3), NULL, duo_choose, &d, &err);
+	assert_non_null(server);
+	while (c == FILTER_NOT_YET || s == FILTER_NOT_YET) {
+		if (s == FILTER_NOT_YET)
+			s = filter_handshake(server, &err);
+		if (c == FILTER_NOT_YET)
+			c = filter_handshake(client, &err);
+	}
+	assert_int_equal(c, FILTER_READY);
+	assert_int_equal(s, FILTER_READY);
+	duo_transfer(client, server, 1000, 1000, 1000);
+	filter_free(client);
+	filter_free(server);
+	tls_server_config_free(sc);
+	duo_close(&d);
+}
+
 /* TLS through TLS, as through a proxy that is itself reached by TLS. */
 static void test_stacked(void **state)
 {
@@ -786,6 +821,7 @@ int main(void)
 		cmocka_unit_test(test_truncation),
 		cmocka_unit_test(test_shutdown_waits_for_the_socket),
 		cmocka_unit_test(test_pending),
+		cmocka_unit_test(test_after_peeking),
 		cmocka_unit_test(test_stacked),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_reset_in_handshake),
