@@ -116,6 +116,11 @@ static int read_gate(struct proxy_config *c, struct err *err)
 	if (gate && *gate && proxy_config_set_gate(c, str_of(gate), err) < 0)
 		return err_wrap(err, "EGRESS_PROXY_UPSTREAM_PROXY");
 	if (ca && *ca) {
+		if (!c->gate_host)
+			return err_set(err, E_BAD,
+				       "EGRESS_PROXY_UPSTREAM_CA is set without "
+				       "EGRESS_PROXY_UPSTREAM_PROXY, so nothing would be checked "
+				       "against it");
 		if (add_upstream_ca(c, ca, err) < 0)
 			return err_wrap(err, "EGRESS_PROXY_UPSTREAM_CA");
 		c->has_gate_ca = true;
@@ -314,18 +319,20 @@ static const struct opt ctl_opts[] = {
 	{ .name = NULL },
 };
 
-static int ctl_print(const char *path, struct json *request, const char *text_member,
-		     struct err *err)
+/* Prints the whole answer or one member of it: text as it is, anything else as JSON. */
+static int ctl_print(const char *path, struct json *request, const char *only, struct err *err)
 {
 	auto_json struct json *req = request;
 	auto_json struct json *answer = control_call(path, req, err);
 	auto_buf out = BUF_INIT(2 * JSON_TEXT_MAX);
+	const struct json *shown;
 
 	if (!answer)
 		return -1;
-	if (text_member)
-		return applet_print(json_str(json_get(answer, text_member)), err);
-	if (json_write(answer, true, &out, err) < 0 || buf_addc(&out, '\n', err) < 0)
+	shown = only ? json_get(answer, only) : answer;
+	if (json_kind(shown) == JSON_KIND_STR)
+		return applet_print(json_str(shown), err);
+	if (json_write(shown, true, &out, err) < 0 || buf_addc(&out, '\n', err) < 0)
 		return -1;
 	return applet_print(buf_str(&out), err);
 }
@@ -353,7 +360,7 @@ static int run_metrics(const struct opts_result *in, struct err *err)
 static int run_routes_get(const struct opts_result *in, struct err *err)
 {
 	(void)in;
-	return ctl_print(ctl_socket, command("routes get"), NULL, err);
+	return ctl_print(ctl_socket, command("routes get"), "routes", err);
 }
 
 static int run_routes_set(const struct opts_result *in, struct err *err)
@@ -373,6 +380,7 @@ static int run_routes_set(const struct opts_result *in, struct err *err)
 static int run_token_set(const struct opts_result *in, struct err *err)
 {
 	auto_buf value = BUF_INIT_SECRET(TOKEN_VALUE_MAX + 1);
+	struct tokens probe = { NULL, 0 };
 	struct str v;
 	struct json *req;
 
@@ -381,6 +389,10 @@ static int run_token_set(const struct opts_result *in, struct err *err)
 	v = buf_str(&value);
 	if (str_ends(v, STR("\n"))) /* `echo TOKEN | …` */
 		v = str_sub(v, 0, v.n - 1);
+	/* Checked here first: the words of the JSON layer would not name the slot. */
+	if (tokens_set(&probe, str_of(in->operands[0]), v, err) < 0)
+		return -1;
+	tokens_fini(&probe);
 	req = command("token set");
 	json_set_strz(req, "slot", in->operands[0]);
 	json_set(req, "value", json_new_str(v));

@@ -81,15 +81,15 @@ int proxy_config_set_gate(struct proxy_config *c, struct str url, struct err *er
 	return 0;
 }
 
-static int wrong_type(const char *key, const char *want, struct err *err)
+static int wrong_type(const char *want, struct err *err)
 {
-	return err_set(err, E_BAD, "bundle: \"%s\" must be %s", key, want);
+	return err_set(err, E_BAD, "must be %s", want);
 }
 
-static int want_str(const struct json *v, const char *key, struct str *ret, struct err *err)
+static int want_str(const struct json *v, struct str *ret, struct err *err)
 {
 	if (json_kind(v) != JSON_KIND_STR || str_chr(json_str(v), '\0', 0) >= 0)
-		return wrong_type(key, "a string", err);
+		return wrong_type("a string", err);
 	*ret = json_str(v);
 	return 0;
 }
@@ -98,8 +98,7 @@ static int read_listen(struct proxy_config *c, const struct json *v, struct err 
 {
 	struct str s;
 
-	return want_str(v, "listen", &s, err) < 0 || addr_parse_listen(s, &c->listen, err) < 0 ? -1
-											       : 0;
+	return want_str(v, &s, err) < 0 || addr_parse_listen(s, &c->listen, err) < 0 ? -1 : 0;
 }
 
 static int read_health(struct proxy_config *c, const struct json *v, struct err *err)
@@ -107,15 +106,14 @@ static int read_health(struct proxy_config *c, const struct json *v, struct err 
 	struct str s;
 
 	c->has_health = true;
-	return want_str(v, "health", &s, err) < 0 || addr_parse_listen(s, &c->health, err) < 0 ? -1
-											       : 0;
+	return want_str(v, &s, err) < 0 || addr_parse_listen(s, &c->health, err) < 0 ? -1 : 0;
 }
 
 static int read_control(struct proxy_config *c, const struct json *v, struct err *err)
 {
 	struct str s;
 
-	if (want_str(v, "control", &s, err) < 0)
+	if (want_str(v, &s, err) < 0)
 		return -1;
 	free(c->control);
 	c->control = str_dupz(s);
@@ -129,7 +127,7 @@ static int read_routes(struct proxy_config *c, const struct json *v, struct err 
 	if (json_write(v, false, &text, err) < 0)
 		return -1;
 	routes_free(c->routes);
-	c->routes = routes_parse(buf_str(&text), "bundle routes", err);
+	c->routes = routes_parse(buf_str(&text), "routes", err);
 	return c->routes ? 0 : -1;
 }
 
@@ -140,9 +138,9 @@ static int read_tokens(struct proxy_config *c, const struct json *v, struct err 
 	void *pos = NULL;
 
 	if (json_kind(v) != JSON_KIND_OBJECT)
-		return wrong_type("tokens", "an object of strings", err);
+		return wrong_type("an object of strings", err);
 	while ((token = json_each(v, &pos, &slot)))
-		if (want_str(token, "tokens", &value, err) < 0 ||
+		if (want_str(token, &value, err) < 0 ||
 		    tokens_set(&c->tokens, slot, value, err) < 0)
 			return -1;
 	return 0;
@@ -152,24 +150,24 @@ static int read_ca(struct proxy_config *c, const struct json *v, struct err *err
 {
 	struct str s;
 
-	if (want_str(v, "ca", &s, err) < 0)
+	if (want_str(v, &s, err) < 0)
 		return -1;
 	ca_free(c->ca);
-	c->ca = ca_load(s, "bundle ca", err);
+	c->ca = ca_load(s, "certificate and key", err);
 	return c->ca ? 0 : -1;
 }
 
 /* Calls `each` for every string of a list. */
-static int each_str(struct proxy_config *c, const struct json *v, const char *key,
+static int each_str(struct proxy_config *c, const struct json *v,
 		    int (*each)(struct proxy_config *c, struct str s, struct err *err),
 		    struct err *err)
 {
 	if (json_kind(v) != JSON_KIND_ARRAY)
-		return wrong_type(key, "a list of strings", err);
+		return wrong_type("a list of strings", err);
 	for (size_t i = 0; i < json_len(v); i++) {
 		struct str s;
 
-		if (want_str(json_at(v, i), key, &s, err) < 0 || each(c, s, err) < 0)
+		if (want_str(json_at(v, i), &s, err) < 0 || each(c, s, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -184,12 +182,12 @@ static int add_ca(struct proxy_config *c, struct str s, struct err *err)
 
 static int read_upstream_ca(struct proxy_config *c, const struct json *v, struct err *err)
 {
-	return each_str(c, v, "upstream_ca", add_ca, err);
+	return each_str(c, v, add_ca, err);
 }
 
 static int read_resolve(struct proxy_config *c, const struct json *v, struct err *err)
 {
-	return each_str(c, v, "resolve", proxy_config_add_pin, err);
+	return each_str(c, v, proxy_config_add_pin, err);
 }
 
 static int allow_private(struct proxy_config *c, struct str s, struct err *err)
@@ -199,7 +197,7 @@ static int allow_private(struct proxy_config *c, struct str s, struct err *err)
 
 static int read_allow_private(struct proxy_config *c, const struct json *v, struct err *err)
 {
-	return each_str(c, v, "allow_private", allow_private, err);
+	return each_str(c, v, allow_private, err);
 }
 
 static int read_gate(struct proxy_config *c, const struct json *v, struct err *err)
@@ -208,7 +206,7 @@ static int read_gate(struct proxy_config *c, const struct json *v, struct err *e
 
 	if (json_kind(v) == JSON_KIND_NULL)
 		return 0;
-	return want_str(v, "upstream_proxy", &s, err) < 0 ? -1 : proxy_config_set_gate(c, s, err);
+	return want_str(v, &s, err) < 0 ? -1 : proxy_config_set_gate(c, s, err);
 }
 
 static int read_gate_ca(struct proxy_config *c, const struct json *v, struct err *err)
@@ -217,7 +215,7 @@ static int read_gate_ca(struct proxy_config *c, const struct json *v, struct err
 
 	if (json_kind(v) == JSON_KIND_NULL)
 		return 0;
-	if (want_str(v, "upstream_proxy_ca", &s, err) < 0)
+	if (want_str(v, &s, err) < 0)
 		return -1;
 	proxy_config_add_upstream_ca(c, s, "bundle upstream_proxy_ca");
 	c->has_gate_ca = true;
@@ -238,14 +236,14 @@ static int add_name(struct proxy_config *c, struct str s, struct err *err)
 
 static int read_names(struct proxy_config *c, const struct json *v, struct err *err)
 {
-	return each_str(c, v, "names", add_name, err);
+	return each_str(c, v, add_name, err);
 }
 
 static int read_schema(struct proxy_config *c, const struct json *v, struct err *err)
 {
 	(void)c;
 	if (json_kind(v) != JSON_KIND_NUMBER || json_int(v) != 1)
-		return err_set(err, E_BAD, "bundle: schema must be 1; launcher and sidecar differ");
+		return err_set(err, E_BAD, "must be 1; launcher and sidecar differ");
 	return 0;
 }
 
@@ -253,7 +251,7 @@ static int read_component(struct proxy_config *c, const struct json *v, struct e
 {
 	(void)c;
 	if (!str_eqz(json_str(v), "egress-proxy"))
-		return err_set(err, E_BAD, "bundle: it is for another component");
+		return err_set(err, E_BAD, "it is for another component");
 	return 0;
 }
 
@@ -283,7 +281,9 @@ static int read_member(struct proxy_config *c, struct str key, const struct json
 {
 	for (size_t i = 0; i < ARRAY_LEN(members); i++)
 		if (str_eqz(key, members[i].key))
-			return members[i].read(c, v, err);
+			return members[i].read(c, v, err) < 0
+				       ? err_wrap(err, "bundle: %s", members[i].key)
+				       : 0;
 	return err_set(err, E_BAD, "bundle: unknown key \"%.*s\"", STR_ARG(key));
 }
 
@@ -311,8 +311,7 @@ int proxy_config_check(const struct proxy_config *c, struct err *err)
 {
 	/* It would look as if upstream traffic were checked against it. */
 	if (c->has_gate_ca && !c->gate_host)
-		return err_set(err, E_BAD,
-			       "a CA for the upstream proxy is given, but no upstream proxy");
+		return err_set(err, E_BAD, "upstream_proxy_ca is given without upstream_proxy");
 	if (c->upstream_ca.n == 0)
 		return err_set(err, E_BAD,
 			       "no CA certificates for upstreams: install ca-certificates, or give "

@@ -216,7 +216,7 @@ static void on_dial_ready(void *arg, struct filter *f, bool absolute)
 
 	x->dial = NULL;
 	x->absolute = absolute;
-	x->up_conn = h1_client_new(x->p->loop, f, &x->p->timeouts, &handler, x);
+	x->up_conn = h1_client_new(x->p->loop, f, &x->p->upstream_timeouts, &handler, x);
 	send_request(x);
 }
 

@@ -107,8 +107,13 @@ struct proxy *proxy_new(struct loop *l, struct proxy_config *config, struct err 
 
 	p->loop = l;
 	p->config = config;
-	p->timeouts = (struct h1_timeouts){ config->head_timeout_ms, config->idle_timeout_ms,
-					    PROXY_KEEPALIVE_TIMEOUT_MS };
+	/* When nothing moves the upstream's side gives up first, so that the client can be told. */
+	p->upstream_timeouts = (struct h1_timeouts){ .idle = config->idle_timeout_ms };
+	p->client_timeouts = (struct h1_timeouts){
+		.head = config->head_timeout_ms,
+		.idle = config->idle_timeout_ms + PROXY_IDLE_GRACE_MS,
+		.keepalive = PROXY_KEEPALIVE_TIMEOUT_MS,
+	};
 	put_in_force(p, steal(&config->routes));
 	p->resolver = resolver_new(l, err);
 	if (!p->resolver || load_trust(p, err) < 0)

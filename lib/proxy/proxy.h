@@ -43,7 +43,7 @@ struct proxy {
 	struct leaf_cache *leaves;
 	struct tls_client_config *tls_client;
 	struct tls_server_config *tls_server;
-	struct h1_timeouts timeouts;
+	struct h1_timeouts client_timeouts, upstream_timeouts;
 	struct listener *listener;
 	struct http_server *health;
 	struct control *control;

@@ -135,7 +135,7 @@ static void start_inner(struct session *s)
 	s->state = SESSION_INNER;
 	loop_unwatch(&s->watch);
 	loop_timer_stop(&s->timer);
-	s->conn = h1_server_new(s->p->loop, steal(&s->f), &s->p->timeouts, &handler, s);
+	s->conn = h1_server_new(s->p->loop, steal(&s->f), &s->p->client_timeouts, &handler, s);
 }
 
 /* Puts the bytes that were looked at back under whatever comes next. */
@@ -243,8 +243,8 @@ static void on_dial_ready(void *arg, struct filter *up, bool absolute)
 	loop_timer_stop(&s->timer);
 	unread_first(s);
 	s->p->metrics.requests_allowed++;
-	s->splice = splice_start(s->p->loop, steal(&s->f), up, s->p->timeouts.idle, on_splice_done,
-				 s, &err);
+	s->splice = splice_start(s->p->loop, steal(&s->f), up, s->p->upstream_timeouts.idle,
+				 on_splice_done, s, &err);
 	if (!s->splice)
 		end_tunnel(s, EVENT_ERROR, REASON_UPSTREAM_UNREACHABLE, err.text, 0, 0);
 }
@@ -369,7 +369,7 @@ static void start_peek(struct session *s, struct stream *stream)
 		session_close(s);
 		return;
 	}
-	loop_timer(s->p->loop, &s->timer, s->p->timeouts.head, on_timeout, s);
+	loop_timer(s->p->loop, &s->timer, s->p->client_timeouts.head, on_timeout, s);
 }
 
 static void on_tunnel_quiet(void *arg)
@@ -461,7 +461,7 @@ void session_start(struct proxy *p, int fd, const struct addr *peer)
 	p->sessions = s;
 	p->metrics.connections_total++;
 	p->metrics.connections_open++;
-	s->conn = h1_server_new(p->loop, filter_tcp(fd, false), &p->timeouts, &handler, s);
+	s->conn = h1_server_new(p->loop, filter_tcp(fd, false), &p->client_timeouts, &handler, s);
 }
 
 void session_drain(struct session *s)

@@ -246,7 +246,8 @@ static void send_gate_connect(struct upstream_dial *d)
 
 	loop_unwatch(&d->watch);
 	loop_timer(d->p->loop, &d->timer, PROXY_HANDSHAKE_TIMEOUT_MS, on_timeout, d);
-	d->gate = h1_client_new(d->p->loop, steal(&d->f), &d->p->timeouts, &conn_handler, d);
+	d->gate =
+		h1_client_new(d->p->loop, steal(&d->f), &d->p->upstream_timeouts, &conn_handler, d);
 	s = h1_client_start(d->gate, &handler, d);
 	authority_text(&d->to, 0, target);
 	msg_init(&m, &d->gate_arena);

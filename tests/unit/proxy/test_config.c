@@ -130,7 +130,7 @@ static void test_refusals(void **state)
 		{ "surprise", "1", "unknown key \"surprise\"" },
 		{ "upstream_proxy", "\"https://pipelock:8888\"", "http://HOST:PORT" },
 		{ "upstream_proxy", "\"http://pipelock:8888/x\"", "http://HOST:PORT" },
-		{ "upstream_proxy_ca", "\"PEM\"", "no upstream proxy" },
+		{ "upstream_proxy_ca", "\"PEM\"", "without upstream_proxy" },
 		{ "upstream_ca", "[]", "no CA certificates" },
 		{ "resolve", "[\"api.test:443\"]", "HOST:PORT:ADDRESS" },
 		{ "resolve", "[\"api.test:443:nonsense\"]", "api.test:443:nonsense" },
