@@ -1,5 +1,8 @@
 /*
  * enc: base64, hexadecimal, percent encoding.
+ *
+ * Each appends its result to `out` whole, or nothing: E_LIMIT when it does not fit, E_BAD for input
+ * that cannot be decoded. Messages do not quote the input, which may be a secret.
  */
 #ifndef BOTTLE_BASE_ENC_H
 #define BOTTLE_BASE_ENC_H

@@ -45,14 +45,20 @@ struct err {
 		.code = E_NONE, .text = "" \
 	}
 
-/* Records an error. Always returns -1. Control characters in the result are replaced by '?'. */
+/*
+ * Records an error. Always returns -1. Control characters (C1 too) and bytes that are not UTF-8 are
+ * replaced by '?'. Arguments may point into err->text.
+ */
 int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* As err_set with E_SYS, and appends ": " and the text of errno (taken at entry). Returns -1. */
+/*
+ * As err_set with E_SYS, and appends ": " and the text of errno (taken at entry), for which a long
+ * context makes room. Returns -1.
+ */
 int err_sys(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Puts context before an error that is already there ("context: text"). Returns -1. */
+/* Puts context before an error that is already there ("context: text") with its code. Returns -1. */
 int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void err_clear(struct err *err);

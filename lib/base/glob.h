@@ -19,8 +19,9 @@ bool glob_host(struct str pattern, struct str host);
 bool glob_match(struct str pattern, struct str name);
 
 /*
- * The candidate nearest to `word` by edit distance (transpositions count once), or NULL when none
- * is within a third of the word's length (at least 1, at most 3). For "did you mean".
+ * The candidate nearest to `word` by edit distance (transpositions count once, case does not), or
+ * NULL when none is within a third of the word's length (at least 1, at most 3). The first of
+ * equals. For "did you mean".
  */
 const char *glob_nearest(struct str word, const char *const *candidates, size_t count);
 

@@ -57,7 +57,7 @@
 #define PROXY_HANDSHAKE_TIMEOUT_MS (30 * 1000) /* TLS on either side */
 #define PROXY_CONNECT_TIMEOUT_MS (10 * 1000)   /* TCP, each address */
 #define PROXY_IDLE_TIMEOUT_MS (60 * 60 * 1000) /* both directions silent, exchange open */
-#define PROXY_IDLE_GRACE_MS (5 * 1000) /* the client's side waits longer, to be told of the upstream's */
+#define PROXY_IDLE_GRACE_MS (5 * 1000) /* the client waits longer, to be told of the upstream's */
 #define PROXY_KEEPALIVE_TIMEOUT_MS (60 * 60 * 1000) /* a client connection between requests */
 #define PROXY_DRAIN_MS (5 * 1000)                   /* TERM: in-flight exchanges may finish */
 
@@ -68,7 +68,7 @@
 #define JOB_ERR_MAX KIB(64)  /* its standard error: what is more is dropped */
 #define JOB_READ_SIZE KIB(16)
 #define JOB_FEED_MAX KIB(256) /* one piece of a job's input */
-#define TTY_LINE_MAX 4096    /* a line of a terminal with its end: termios(3) */
+#define TTY_LINE_MAX 4096     /* a line of a terminal with its end: termios(3) */
 
 /* policy */
 #define ROUTES_MAX 1000       /* routes in one table */
@@ -122,25 +122,25 @@
 #define TLS_READ_BUDGET                                                                      \
 	KIB(64) /* bytes taken from below in one read: a flood of records that carry no data \
 		   yields */
-#define TLS_WRITE_MAX KIB(64) /* bytes taken by one write, sent as records in one piece */
-#define TLS_HELD_MAX KIB(128) /* records that wait for the socket: one write, and alerts */
+#define TLS_WRITE_MAX KIB(64)  /* bytes taken by one write, sent as records in one piece */
+#define TLS_HELD_MAX KIB(128)  /* records that wait for the socket: one write, and alerts */
 #define TLS_CA_FILE_MAX MIB(4) /* PEM bundle: Debian's is 220 KiB */
 
 /* docker */
-#define TAR_PIECE KIB(64)	/* of an archive that is made while it is sent */
-#define TAR_DEPTH_MAX 128	/* directories below each other; one descriptor each */
-#define TAR_PATH_MAX KIB(8)	/* path of a member, target of a symlink */
+#define TAR_PIECE KIB(64)        /* of an archive that is made while it is sent */
+#define TAR_DEPTH_MAX 128        /* directories below each other; one descriptor each */
+#define TAR_PATH_MAX KIB(8)      /* path of a member, target of a symlink */
 #define TAR_REPLACED_MAX KIB(64) /* a file whose content is replaced on the way */
 
 /* backend */
-#define PROGRAM_MAX MIB(64) /* our own binary; with sanitizers it is large */
-#define BATCH_MAX 16	    /* calls of the engine's client at the same time */
-#define WORKTREES_MAX 9	    /* directories copied into a box: the work tree and eight skills */
+#define PROGRAM_MAX MIB(64)      /* our own binary; with sanitizers it is large */
+#define BATCH_MAX 16             /* calls of the engine's client at the same time */
+#define WORKTREES_MAX 9          /* directories copied into a box: the work tree and eight skills */
 #define SERVICE_LINE_MAX KIB(16) /* = LOG_EVENT_MAX: one line of a sidecar */
-#define SERVICE_SAID_MAX KIB(8)	 /* what it said on stderr: the first and last words of it */
+#define SERVICE_SAID_MAX KIB(8)  /* what it said on stderr: the first and last words of it */
 #define SERVICE_READY_MS (30 * 1000)
-#define SERVICE_END_MS (7 * 1000)	 /* after its lease: PROXY_DRAIN_MS and a little */
-#define SERVICE_RESTARTS 5		 /* in SERVICE_RESTART_WINDOW_MS; then the bottle ends */
+#define SERVICE_END_MS (7 * 1000) /* after its lease: PROXY_DRAIN_MS and a little */
+#define SERVICE_RESTARTS 5        /* in SERVICE_RESTART_WINDOW_MS; then the bottle ends */
 #define SERVICE_RESTART_WINDOW_MS (60 * 1000)
 #define GITCONFIG_MAX KIB(64) /* = TAR_REPLACED_MAX */
 

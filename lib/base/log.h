@@ -48,7 +48,12 @@ void log_event_str(struct log_event *ev, const char *key, struct str value);
 void log_event_strz(struct log_event *ev, const char *key, const char *value); /* NULL: left out */
 void log_event_u64(struct log_event *ev, const char *key, uint64_t value);
 void log_event_bool(struct log_event *ev, const char *key, bool value);
-/* 0, or -1 when the line could not be written (disk full, reader gone): the caller fails closed. */
+/*
+ * 0, or -1 when the line could not be written whole (disk full, reader gone or, with a descriptor
+ * that does not block, too slow): the caller fails closed. The process ignores SIGPIPE. After a
+ * line that was written in part, the next one starts with a newline, so that a reader loses the
+ * torn one only.
+ */
 int log_event_end(struct log_event *ev);
 /* Where events go; default 1. -1 drops them (tests). */
 void log_event_fd(int fd);
