@@ -79,6 +79,12 @@ static ssize_t fill(struct h1_conn *c, struct err *err)
 	return n;
 }
 
+/* A request that is answered already is read past, whoever paused it. */
+static bool answered(const struct h1_conn *c)
+{
+	return c->server && c->out_state == OUT_DONE;
+}
+
 /* Is input of any use now? What is not wanted stays with the peer, who feels it. */
 static bool wants_input(const struct h1_conn *c)
 {
@@ -91,7 +97,7 @@ static bool wants_input(const struct h1_conn *c)
 	case IN_BAD:
 		return true;
 	case IN_BODY:
-		return !c->paused || c->out_state == OUT_DONE;
+		return !c->paused || answered(c);
 	case IN_DONE: /* to see the peer leave, and no more than one read of what it sends ahead */
 		return c->in.len < PROXY_READ_SIZE;
 	case IN_TUNNEL:
@@ -135,8 +141,7 @@ static void give_piece(struct h1_conn *c, struct str piece, size_t used)
 {
 	const struct stream_handler *h = handler_of(c);
 
-	/* The rest of a request that is answered already is read past. */
-	if (h->on_body && !(c->server && c->out_state == OUT_DONE)) {
+	if (h->on_body && !answered(c)) {
 		c->held = used;
 		h->on_body(c->stream.arg, piece);
 		c->held = 0;
@@ -180,7 +185,7 @@ static bool step_in_body(struct h1_conn *c)
 	size_t used;
 
 	/* A message without further bytes ends even so: pausing holds back on_body only. */
-	if (c->paused && c->out_state != OUT_DONE && c->body.state != H1_BODY_DONE) {
+	if (c->paused && !answered(c) && c->body.state != H1_BODY_DONE) {
 		if (c->in_eof && c->server)
 			c->role->eof_after_message(c);
 		return false;
@@ -244,7 +249,7 @@ static void flush(struct h1_conn *c)
 {
 	struct err err = ERR_INIT;
 
-	while (c->out.len > 0 && !c->write_blocked) {
+	while (c->out.len > 0 && !c->write_blocked && c->phase == H1_OPEN) {
 		struct str s = buf_str(&c->out);
 		ssize_t n = filter_write(c->f, s.p, s.n, &err);
 
@@ -252,7 +257,6 @@ static void flush(struct h1_conn *c)
 			c->write_blocked = true;
 		} else if (n < 0) {
 			write_failed(c, &err);
-			return;
 		} else {
 			buf_consume(&c->out, (size_t)n);
 			c->last_active = loop_now(c->loop);
@@ -572,6 +576,19 @@ static void give_drain(struct h1_conn *c)
 		h->on_drain(c->stream.arg);
 }
 
+/* In order (err is NULL) or not, which makes no difference once our message is received. */
+static void input_ended(struct h1_conn *c, const struct err *err)
+{
+	c->in_eof = true;
+	c->broken = err != NULL;
+	if (!err || (c->client && c->phase == H1_OPEN && c->in_state == IN_DONE))
+		run(c);
+	else if (c->phase == H1_SHUTDOWN || c->phase == H1_LINGER)
+		h1_conn_end(c, NULL);
+	else
+		h1_conn_fail(c, err);
+}
+
 /* What the peer sent lies in the kernel or in the stack: a few reads, so that others have their
  * turn. */
 static void read_some(struct h1_conn *c, bool readable)
@@ -586,16 +603,12 @@ static void read_some(struct h1_conn *c, bool readable)
 		n = fill(c, &err);
 		if (n == FILTER_AGAIN)
 			return;
-		if (n == FILTER_EOF)
-			c->in_eof = true;
-		if (n < 0)
-			c->broken = true;
-		if (n < 0 && (c->phase == H1_SHUTDOWN || c->phase == H1_LINGER))
-			h1_conn_end(c, NULL);
-		else if (n < 0)
-			h1_conn_fail(c, &err);
-		else
+		if (n > 0)
 			run(c);
+		else if (n == FILTER_EOF)
+			input_ended(c, NULL);
+		else
+			input_ended(c, &err);
 		/* A short read has emptied the kernel's buffer, so it need not be asked again. */
 		if (n < (ssize_t)PROXY_READ_SIZE)
 			readable = false;
