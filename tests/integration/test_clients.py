@@ -118,7 +118,7 @@ class TestCurl:
         ("http://api.test/echo", "credential-needs-tls"),
     ])
     def test_refusals_are_readable(self, run, api, url, reason):
-        out = run("curl", "-sS", "-i", url)
+        out = run("curl", "-sS", "-i", url, text=False).decode()
         head, _, body = out.rpartition("\r\n\r\n")
         assert f"bottle-block-reason: {reason}" in head.lower()
         error = json.loads(body)["error"]
@@ -186,7 +186,7 @@ http.request({host: proxy.hostname, port: proxy.port, method: "CONNECT", path: u
               headers: {host: url.hostname + ":443"}})
   .on("connect", (answer, socket) => {
     if (answer.statusCode !== 200) throw new Error("CONNECT " + answer.statusCode);
-    const request = https.request(url, {method: process.argv[3], agent: false,
+    const request = https.request(url, {method: process.argv[3],
         createConnection: () => tls.connect({socket, servername: url.hostname, ALPNProtocols: ["http/1.1"]})},
       response => {
         let body = "";

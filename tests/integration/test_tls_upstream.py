@@ -13,7 +13,7 @@ from support import certs, client, http1, upstream
 REFUSED = {
     "expired": "expired",
     "not-yet-valid": "not yet valid",
-    "wrong-name": "name",
+    "wrong-name": "is for elsewhere.test",
     "self-signed": "trust",
     "unknown-issuer": "trust",
     "missing-intermediate": "trust",
