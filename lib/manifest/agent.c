@@ -46,8 +46,10 @@ static int check_skills(const struct schema_ctx *ctx, const struct yaml *node, v
 
 	for (size_t i = 0; i < a->skills.n; i++, item = item->next) {
 		if (!skill_ok(item->text))
-			return schema_error(ctx, item, err, "skills: '%.*s' is not a name of a-z, "
-					    "0-9, '_' and '-'", STR_ARG(item->text));
+			return schema_error(ctx, item, err,
+					    "skills: '%.*s' is not a name of a-z, "
+					    "0-9, '_' and '-'",
+					    STR_ARG(item->text));
 		for (size_t j = 0; j < i; j++)
 			if (str_eqz(item->text, a->skills.v[j]))
 				return schema_error(ctx, item, err, "skills: '%.*s' is there twice",
@@ -86,9 +88,9 @@ static const struct schema_key agent_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-const struct schema agent_schema = {
-	.what = "agent", .size = sizeof(struct agent), .keys = agent_keys
-};
+const struct schema agent_schema = { .what = "agent",
+				     .size = sizeof(struct agent),
+				     .keys = agent_keys };
 
 void agent_free(struct agent *a)
 {
@@ -147,8 +149,10 @@ static int read_repository(const char *cwd, const char *file, struct buf *out, s
 		if (next < 0 && errno == ENOENT)
 			return err_set(err, E_NOTFOUND, "no directory %s/.bottle/agents", cwd);
 		if (next < 0)
-			return err_sys(err, "%s/.bottle/agents: '%s' must be a directory, not a "
-				       "symlink", cwd, steps[i]);
+			return err_sys(err,
+				       "%s/.bottle/agents: '%s' must be a directory, not a "
+				       "symlink",
+				       cwd, steps[i]);
 		(void)close(dir);
 		dir = next;
 	}
@@ -220,8 +224,10 @@ struct agent *agent_load(const struct home *h, const char *spec, const char *cwd
 	const char *name = repository ? spec + 2 : spec;
 
 	if (!manifest_name_ok(str_of(name))) {
-		(void)err_set(err, E_USAGE, "'%s' is not the name of an agent: a-z, 0-9 and '-', "
-			      "starting with a letter, or ./NAME for this repository's", spec);
+		(void)err_set(err, E_USAGE,
+			      "'%s' is not the name of an agent: a-z, 0-9 and '-', "
+			      "starting with a letter, or ./NAME for this repository's",
+			      spec);
 		return NULL;
 	}
 	return repository ? load_repository(spec, name, cwd, err) : load_own(h, name, cwd, err);

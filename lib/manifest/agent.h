@@ -19,14 +19,14 @@
 #include "manifest/notes.h"
 
 struct agent {
-	char *name;		/* without "./" */
-	char *file;		/* where it was read from */
-	bool repository;	/* asked for as ./NAME */
-	char *bottle;		/* name of its bottle */
+	char *name;      /* without "./" */
+	char *file;      /* where it was read from */
+	bool repository; /* asked for as ./NAME */
+	char *bottle;    /* name of its bottle */
 	int bottle_line, bottle_col;
 	struct str_list skills; /* directories under ~/.claude/skills, [a-z0-9_-]+ */
-	char *description;	/* Claude Code's field, for lists; NULL when absent or not a string */
-	char *prompt;		/* the body; "" when empty */
+	char *description; /* Claude Code's field, for lists; NULL when absent or not a string */
+	char *prompt;      /* the body; "" when empty */
 };
 
 /*

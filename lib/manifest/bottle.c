@@ -28,12 +28,16 @@ static int check_extends(const struct schema_ctx *ctx, const struct yaml *node, 
 	b->extends_at = where_of(ctx, node);
 	for (size_t i = 0; i < b->extends.n; i++, item = item->next) {
 		if (!manifest_name_ok(item->text))
-			return schema_error(ctx, item, err, "extends: '%.*s' is not the name of a "
-					    "bottle", STR_ARG(item->text));
+			return schema_error(ctx, item, err,
+					    "extends: '%.*s' is not the name of a "
+					    "bottle",
+					    STR_ARG(item->text));
 		for (size_t j = 0; j < i; j++)
 			if (str_eqz(item->text, b->extends.v[j]))
-				return schema_error(ctx, item, err, "extends: '%.*s' is there "
-						    "twice", STR_ARG(item->text));
+				return schema_error(ctx, item, err,
+						    "extends: '%.*s' is there "
+						    "twice",
+						    STR_ARG(item->text));
 	}
 	return 0;
 }
@@ -49,8 +53,8 @@ static int check_image(const struct schema_ctx *ctx, const struct yaml *node, vo
 
 	(void)out;
 	for (size_t i = 0; i < s.n; i++)
-		ok = ok && (ascii_alpha(s.p[i]) || ascii_digit(s.p[i]) ||
-			    memchr("._/:@-", s.p[i], 6));
+		ok = ok &&
+		     (ascii_alpha(s.p[i]) || ascii_digit(s.p[i]) || memchr("._/:@-", s.p[i], 6));
 	if (!ok)
 		return schema_error(ctx, node, err, "image '%.*s': not an image reference",
 				    STR_ARG(s));
@@ -82,12 +86,15 @@ static int check_command(const struct schema_ctx *ctx, const struct yaml *node, 
 		return schema_error(ctx, node, err, "command: empty");
 	if (node->kind == YAML_SCALAR &&
 	    (str_chr(node->text, ' ', 0) >= 0 || str_chr(node->text, '\t', 0) >= 0))
-		return schema_error(ctx, node, err, "command: no shell splits it; write a list of "
+		return schema_error(ctx, node, err,
+				    "command: no shell splits it; write a list of "
 				    "arguments");
 	for (const struct yaml *n = node->child; n; n = n->next)
 		if (n->text.n > MANIFEST_TEXT_MAX)
-			return schema_error(ctx, n, err, "command: an argument of more than %zu "
-					    "bytes", MANIFEST_TEXT_MAX);
+			return schema_error(ctx, n, err,
+					    "command: an argument of more than %zu "
+					    "bytes",
+					    MANIFEST_TEXT_MAX);
 	return 0;
 }
 
@@ -117,7 +124,8 @@ static int check_user(const struct schema_ctx *ctx, const struct yaml *node, voi
 	uint64_t id;
 
 	(void)out;
-	if (!user_part_ok(user) || (colon >= 0 && !user_part_ok(str_from(node->text, (size_t)colon + 1))))
+	if (!user_part_ok(user) ||
+	    (colon >= 0 && !user_part_ok(str_from(node->text, (size_t)colon + 1))))
 		return schema_error(ctx, node, err, "user '%.*s': expected a name or UID[:GID]",
 				    STR_ARG(node->text));
 	if (str_eqz(user, "root") || (str_to_u64(user, INT32_MAX, &id) == 0 && id == 0))
@@ -137,8 +145,10 @@ static int check_workdir(const struct schema_ctx *ctx, const struct yaml *node, 
 		ok = ok && !str_eqz(segment, "..") && !str_eqz(segment, ".");
 	/* ',' and ':' separate fields in the engine's mount options */
 	if (!ok || str_chr(node->text, ',', 0) >= 0 || str_chr(node->text, ':', 0) >= 0)
-		return schema_error(ctx, node, err, "workdir '%.*s': expected an absolute path "
-				    "below /", STR_ARG(node->text));
+		return schema_error(ctx, node, err,
+				    "workdir '%.*s': expected an absolute path "
+				    "below /",
+				    STR_ARG(node->text));
 	return 0;
 }
 
@@ -148,7 +158,8 @@ static int check_agent(const struct schema_ctx *ctx, const struct yaml *node, vo
 	const struct bottle_agent *a = out;
 
 	if (a->image && a->dockerfile)
-		return schema_error(ctx, yaml_get(node, "dockerfile"), err, "image and dockerfile: "
+		return schema_error(ctx, yaml_get(node, "dockerfile"), err,
+				    "image and dockerfile: "
 				    "only one of them");
 	return 0;
 }
@@ -177,10 +188,10 @@ static const struct schema_key agent_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-static const struct schema bottle_agent_schema = {
-	.what = "agent", .size = sizeof(struct bottle_agent), .keys = agent_keys,
-	.check = check_agent
-};
+static const struct schema bottle_agent_schema = { .what = "agent",
+						   .size = sizeof(struct bottle_agent),
+						   .keys = agent_keys,
+						   .check = check_agent };
 
 /* --- env --------------------------------------------------------------------------------------- */
 
@@ -207,8 +218,10 @@ static int read_env_value(const struct schema_ctx *ctx, const struct yaml *node,
 				    MANIFEST_ENV_VALUE_MAX);
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '\n' || s.p[i] == '\r')
-			return schema_error(ctx, node, err, "env: '%s' holds a line break; pass it "
-					    "as ${VARIABLE} of the host", e->name);
+			return schema_error(ctx, node, err,
+					    "env: '%s' holds a line break; pass it "
+					    "as ${VARIABLE} of the host",
+					    e->name);
 		if ((unsigned char)s.p[i] < 0x20 && s.p[i] != '\t')
 			return schema_error(ctx, node, err, "env: '%s' holds a control character",
 					    e->name);
@@ -223,7 +236,8 @@ static int read_env_value(const struct schema_ctx *ctx, const struct yaml *node,
 		e->kind = ENV_LITERAL;
 		e->value = str_dupz(s);
 		if (str_find(s, STR("${"), 0) >= 0)
-			notes_warn(bottle_ctx(ctx)->notes, "%s:%d:%d: env: '%s' is taken as it "
+			notes_warn(bottle_ctx(ctx)->notes,
+				   "%s:%d:%d: env: '%s' is taken as it "
 				   "stands; only exactly ${NAME} copies a host variable",
 				   ctx->source, node->line, node->col, e->name);
 	}
@@ -236,8 +250,10 @@ static int read_env(const struct schema_ctx *ctx, const struct yaml *node, void 
 	struct bottle *b = out;
 
 	if (node->kind != YAML_MAP)
-		return schema_error(ctx, node, err, "'env' must be a map of names to strings, not "
-				    "%s", yaml_kind_name(node));
+		return schema_error(ctx, node, err,
+				    "'env' must be a map of names to strings, not "
+				    "%s",
+				    yaml_kind_name(node));
 	if (node->count > MANIFEST_LIST_MAX)
 		return schema_error(ctx, node, err, "env: more than %d entries", MANIFEST_LIST_MAX);
 	b->env.v = mem_array(node->count, sizeof(*b->env.v));
@@ -245,7 +261,8 @@ static int read_env(const struct schema_ctx *ctx, const struct yaml *node, void 
 		struct bottle_env *e = &b->env.v[b->env.n++];
 
 		if (!env_name_ok(v->key->text))
-			return schema_error(ctx, v->key, err, "env: '%.*s': a name is letters, "
+			return schema_error(ctx, v->key, err,
+					    "env: '%.*s': a name is letters, "
 					    "digits and '_', not starting with a digit",
 					    STR_ARG(v->key->text));
 		e->name = str_dupz(v->key->text);
@@ -265,7 +282,8 @@ static int check_git_user_text(const struct schema_ctx *ctx, const struct yaml *
 	/* git drops these from an identity, or ends it there */
 	if (str_has_ctl(node->text) || str_chr(node->text, '<', 0) >= 0 ||
 	    str_chr(node->text, '>', 0) >= 0)
-		return schema_error(ctx, node, err, "git_user: '<', '>' and control characters "
+		return schema_error(ctx, node, err,
+				    "git_user: '<', '>' and control characters "
 				    "cannot be part of it");
 	return 0;
 }
@@ -281,9 +299,9 @@ static const struct schema_key git_user_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-static const struct schema git_user_schema = {
-	.what = "git_user", .size = sizeof(struct git_user), .keys = git_user_keys
-};
+static const struct schema git_user_schema = { .what = "git_user",
+					       .size = sizeof(struct git_user),
+					       .keys = git_user_keys };
 
 /* --- the whole --------------------------------------------------------------------------------- */
 
@@ -314,9 +332,9 @@ static const struct schema_key bottle_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-const struct schema bottle_schema = {
-	.what = "bottle", .size = sizeof(struct bottle), .keys = bottle_keys
-};
+const struct schema bottle_schema = { .what = "bottle",
+				      .size = sizeof(struct bottle),
+				      .keys = bottle_keys };
 
 void bottle_free(struct bottle *b)
 {

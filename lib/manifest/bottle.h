@@ -27,12 +27,12 @@ enum provider { PROVIDER_CLAUDE, PROVIDER_CODEX, PROVIDER_CUSTOM };
 struct bottle_agent {
 	int provider; /* enum provider; default claude */
 	bool has_provider;
-	char *image;		 /* image reference; at most one of image and dockerfile */
-	char *dockerfile;	 /* path */
-	char *rootfs;		 /* path of a directory, native backend */
+	char *image;             /* image reference; at most one of image and dockerfile */
+	char *dockerfile;        /* path */
+	char *rootfs;            /* path of a directory, native backend */
 	struct str_list command; /* argument vector; n == 0: the provider's own */
-	char *user;		 /* name or UID[:GID], never root; NULL: default */
-	char *workdir;		 /* absolute path in the bottle; NULL: default */
+	char *user;              /* name or UID[:GID], never root; NULL: default */
+	char *workdir;           /* absolute path in the bottle; NULL: default */
 };
 
 enum env_kind {
@@ -78,14 +78,15 @@ struct git_push {
 
 /* One entry of `git:` */
 struct bottle_git {
-	char *name;	      /* Name: [A-Za-z0-9][A-Za-z0-9._-]*, no ".git" at the end */
-	char *upstream;	      /* Upstream as written: ssh://user@host[:port]/path */
-	char *user;	      /* …its parts */
-	char *host;	      /* lower case */
-	uint16_t port;	      /* 22 when not written */
-	char *path;	      /* "/org/repo.git", as written */
+	char *name;           /* Name: [A-Za-z0-9][A-Za-z0-9._-]*, no ".git" at the end */
+	char *upstream;       /* Upstream as written: ssh://user@host[:port]/path */
+	char *user;           /* …its parts */
+	char *host;           /* lower case */
+	uint16_t port;        /* 22 when not written */
+	char *path;           /* "/org/repo.git", as written */
 	char *identity_file;  /* IdentityFile, absolute */
-	char *known_host_key; /* KnownHostKey: "ssh-ed25519 AAAA…"; NULL: the gate refuses to forward */
+	char *known_host_key; /* KnownHostKey: "ssh-ed25519 AAAA…"; NULL: the gate refuses to
+				 forward */
 	struct extra_host_list extra_hosts;
 	struct git_push push;
 	struct where at;
@@ -97,19 +98,19 @@ struct bottle_git_list {
 
 /* One entry of `egress_proxy.routes` */
 struct bottle_route {
-	char *host;		 /* lower case, without the port; exact or "*.x" */
-	uint16_t port;		 /* 0: 443 and 80 */
-	struct str_list paths;	 /* path_allowlist */
-	bool has_paths;		 /* absent means all paths */
+	char *host;              /* lower case, without the port; exact or "*.x" */
+	uint16_t port;           /* 0: 443 and 80 */
+	struct str_list paths;   /* path_allowlist */
+	bool has_paths;          /* absent means all paths */
 	struct str_list methods; /* absent means all methods */
 	bool has_methods;
-	enum auth_scheme auth;	 /* AUTH_NONE: no `auth` */
-	char *auth_header;	 /* scheme header:NAME */
-	char *token_ref;	 /* host variable that holds the credential; NULL without auth */
-	bool claude_code_oauth;	 /* role */
-	char *mount;		 /* "/anthropic" or NULL */
+	enum auth_scheme auth;  /* AUTH_NONE: no `auth` */
+	char *auth_header;      /* scheme header:NAME */
+	char *token_ref;        /* host variable that holds the credential; NULL without auth */
+	bool claude_code_oauth; /* role */
+	char *mount;            /* "/anthropic" or NULL */
 	bool pass_authorization;
-	bool passthrough;	 /* tls: passthrough */
+	bool passthrough; /* tls: passthrough */
 	struct where at;
 };
 struct bottle_route_list {
@@ -131,13 +132,13 @@ enum dlp_action { DLP_BLOCK, DLP_WARN };
 
 struct bottle_egress {
 	struct str_list allowlist; /* hosts, lower case; "*.x" allowed, no port */
-	int dlp_action;		   /* enum dlp_action; default block */
+	int dlp_action;            /* enum dlp_action; default block */
 	bool has_dlp_action;
 	struct dlp_allow_list dlp_allow;
 	char *upstream_proxy; /* "http://host:port", no user information; NULL: direct */
 	/* For networks of the operator's own; each entry is shown in red in the preflight. */
-	struct str_list upstream_ca;   /* PEM files the proxies trust for upstreams, absolute paths */
-	struct str_list resolve;       /* "host:port:addr" as curl --resolve, normal form */
+	struct str_list upstream_ca; /* PEM files the proxies trust for upstreams, absolute paths */
+	struct str_list resolve;     /* "host:port:addr" as curl --resolve, normal form */
 	struct str_list allow_private; /* CIDR blocks that the SSRF guard lets through */
 };
 
@@ -147,7 +148,7 @@ struct git_user {
 
 struct bottle {
 	char *name;
-	struct str_list files;	 /* every file it came from, parents first; what `where` points to */
+	struct str_list files; /* every file it came from, parents first; what `where` points to */
 	struct str_list extends; /* names as written, left to right */
 	struct where extends_at;
 	struct bottle_agent agent;

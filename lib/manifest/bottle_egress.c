@@ -161,8 +161,10 @@ static int check_dlp_rule(const struct schema_ctx *ctx, const struct yaml *node,
 		char c = node->text.p[i];
 
 		if ((c < 'a' || c > 'z') && !ascii_digit(c) && c != '-' && c != '_')
-			return schema_error(ctx, node, err, "dlp_allow: rule '%.*s': the name of "
-					    "one rule: a-z, 0-9, '-' and '_'", STR_ARG(node->text));
+			return schema_error(ctx, node, err,
+					    "dlp_allow: rule '%.*s': the name of "
+					    "one rule: a-z, 0-9, '-' and '_'",
+					    STR_ARG(node->text));
 	}
 	return 0;
 }
@@ -188,10 +190,10 @@ static const struct schema_key dlp_allow_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-static const struct schema dlp_allow_schema = {
-	.what = "dlp_allow entry", .size = sizeof(struct dlp_allow), .keys = dlp_allow_keys,
-	.check = check_dlp_allow
-};
+static const struct schema dlp_allow_schema = { .what = "dlp_allow entry",
+						.size = sizeof(struct dlp_allow),
+						.keys = dlp_allow_keys,
+						.check = check_dlp_allow };
 
 static int read_dlp_allow(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 			  struct err *err)
@@ -218,14 +220,17 @@ static int check_upstream_proxy(const struct schema_ctx *ctx, const struct yaml 
 
 	/* Not quoted back: it may hold a password. */
 	if (str_chr(node->text, '@', 0) >= 0)
-		return schema_error(ctx, node, err, "upstream_proxy: no user or password here; a "
+		return schema_error(ctx, node, err,
+				    "upstream_proxy: no user or password here; a "
 				    "manifest holds no credentials");
 	if (url_parse_absolute(node->text, &u, &why) < 0)
 		return schema_error(ctx, node, err, "upstream_proxy '%.*s': %s",
 				    STR_ARG(node->text), why.text);
 	if (!str_ieqz(u.scheme, "http") || (u.path.n > 0 && !str_eqz(u.path, "/")) || u.query.p)
-		return schema_error(ctx, node, err, "upstream_proxy '%.*s': expected "
-				    "http://host:port", STR_ARG(node->text));
+		return schema_error(ctx, node, err,
+				    "upstream_proxy '%.*s': expected "
+				    "http://host:port",
+				    STR_ARG(node->text));
 	authority_text(&u.authority, 0, text);
 	free(e->upstream_proxy);
 	e->upstream_proxy = mem_printf("http://%s", text);
@@ -257,6 +262,6 @@ static const struct schema_key egress_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-const struct schema egress_schema = {
-	.what = "egress", .size = sizeof(struct bottle_egress), .keys = egress_keys
-};
+const struct schema egress_schema = { .what = "egress",
+				      .size = sizeof(struct bottle_egress),
+				      .keys = egress_keys };

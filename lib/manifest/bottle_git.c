@@ -37,8 +37,10 @@ static int check_name(const struct schema_ctx *ctx, const struct yaml *node, voi
 	for (size_t i = 0; i < s.n; i++)
 		ok = ok && (ascii_alpha(s.p[i]) || ascii_digit(s.p[i]) || memchr("._-", s.p[i], 3));
 	if (!ok || str_find(s, STR(".."), 0) >= 0)
-		return schema_error(ctx, node, err, "Name '%.*s': letters, digits, '.', '_' and "
-				    "'-', starting with a letter or digit", STR_ARG(s));
+		return schema_error(ctx, node, err,
+				    "Name '%.*s': letters, digits, '.', '_' and "
+				    "'-', starting with a letter or digit",
+				    STR_ARG(s));
 	if (str_iends(s, STR(".git")))
 		return schema_error(ctx, node, err, "Name '%.*s': without '.git'; it is added",
 				    STR_ARG(s));
@@ -63,7 +65,8 @@ static bool path_ok(struct str s)
 		    !memchr("/._-~+@:,=%", s.p[i], 11))
 			return false;
 	while (str_split(&rest, '/', &segment))
-		if (str_eqz(segment, "..") || str_eqz(segment, ".") || str_starts(segment, STR("-")))
+		if (str_eqz(segment, "..") || str_eqz(segment, ".") ||
+		    str_starts(segment, STR("-")))
 			return false;
 	return s.n > 1;
 }
@@ -78,20 +81,26 @@ static int check_upstream(const struct schema_ctx *ctx, const struct yaml *node,
 	ssize_t at, slash;
 
 	if (!str_starts(rest, STR("ssh://")))
-		return schema_error(ctx, node, err, "Upstream '%.*s': expected "
-				    "ssh://user@host[:port]/path", STR_ARG(node->text));
+		return schema_error(ctx, node, err,
+				    "Upstream '%.*s': expected "
+				    "ssh://user@host[:port]/path",
+				    STR_ARG(node->text));
 	rest = str_from(rest, strlen("ssh://"));
 	slash = str_chr(rest, '/', 0);
 	at = str_chr(rest, '@', 0);
 	if (slash < 0 || at < 0 || at > slash)
-		return schema_error(ctx, node, err, "Upstream '%.*s': expected "
-				    "ssh://user@host[:port]/path", STR_ARG(node->text));
+		return schema_error(ctx, node, err,
+				    "Upstream '%.*s': expected "
+				    "ssh://user@host[:port]/path",
+				    STR_ARG(node->text));
 	user = str_sub(rest, 0, (size_t)at);
 	host = str_sub(rest, (size_t)at + 1, (size_t)(slash - at - 1));
 	rest = str_from(rest, (size_t)slash);
 	if (!user_ok(user))
-		return schema_error(ctx, node, err, "Upstream: user '%.*s': letters, digits, '.', "
-				    "'_' and '-'", STR_ARG(user));
+		return schema_error(ctx, node, err,
+				    "Upstream: user '%.*s': letters, digits, '.', "
+				    "'_' and '-'",
+				    STR_ARG(user));
 	if (url_parse_authority(host, SSH_PORT, &a, &why) < 0)
 		return schema_error(ctx, node, err, "Upstream: host '%.*s': %s", STR_ARG(host),
 				    why.text);
@@ -130,7 +139,8 @@ static int check_known_host_key(const struct schema_ctx *ctx, const struct yaml 
 	if (!str_split(&rest, ' ', &type) || !str_split(&rest, ' ', &key) || type.n > 255 ||
 	    (!str_starts(type, STR("ssh-")) && !str_starts(type, STR("ecdsa-sha2-")) &&
 	     !str_starts(type, STR("sk-"))))
-		return schema_error(ctx, node, err, "KnownHostKey: expected a type and a key, such "
+		return schema_error(ctx, node, err,
+				    "KnownHostKey: expected a type and a key, such "
 				    "as 'ssh-ed25519 AAAA…', without the host");
 	if (enc_base64_decode(&blob, key, NULL) < 0)
 		return schema_error(ctx, node, err, "KnownHostKey: the key is not base64");
@@ -150,8 +160,10 @@ static int read_extra_hosts(const struct schema_ctx *ctx, const struct yaml *nod
 	struct extra_host_list *l = &g->extra_hosts;
 
 	if (node->kind != YAML_MAP)
-		return schema_error(ctx, node, err, "'ExtraHosts' must be a map of host names to "
-				    "addresses, not %s", yaml_kind_name(node));
+		return schema_error(ctx, node, err,
+				    "'ExtraHosts' must be a map of host names to "
+				    "addresses, not %s",
+				    yaml_kind_name(node));
 	if (node->count > MANIFEST_LIST_MAX)
 		return schema_error(ctx, node, err, "'ExtraHosts': more than %d entries",
 				    MANIFEST_LIST_MAX);
@@ -165,8 +177,10 @@ static int read_extra_hosts(const struct schema_ctx *ctx, const struct yaml *nod
 
 		h->at = where_of(ctx, v->key);
 		if (url_parse_authority(v->key->text, 0, &a, &why) < 0 || a.has_port || a.is_ip)
-			return schema_error(ctx, v->key, err, "ExtraHosts: '%.*s' is not a host "
-					    "name", STR_ARG(v->key->text));
+			return schema_error(ctx, v->key, err,
+					    "ExtraHosts: '%.*s' is not a host "
+					    "name",
+					    STR_ARG(v->key->text));
 		h->name = mem_strdup(a.host);
 		if (want_text(ctx, v, "ExtraHosts", MANIFEST_TEXT_MAX, err) < 0)
 			return -1;
@@ -176,8 +190,10 @@ static int read_extra_hosts(const struct schema_ctx *ctx, const struct yaml *nod
 		h->ip = mem_strdup(ip);
 		for (struct extra_host *o = l->v; o < h; o++)
 			if (str_eqz(str_of(o->name), h->name))
-				return schema_error(ctx, v->key, err, "ExtraHosts: '%s' is already "
-						    "in line %d", h->name, o->at.line);
+				return schema_error(ctx, v->key, err,
+						    "ExtraHosts: '%s' is already "
+						    "in line %d",
+						    h->name, o->at.line);
 	}
 	return 0;
 }
@@ -196,13 +212,16 @@ static int check_branches(const struct schema_ctx *ctx, const struct yaml *node,
 {
 	(void)out;
 	if (node->count == 0)
-		return schema_error(ctx, node, err, "branches: an empty list allows no push; leave "
+		return schema_error(ctx, node, err,
+				    "branches: an empty list allows no push; leave "
 				    "the key out to allow any branch");
 	for (const struct yaml *b = node->child; b; b = b->next)
 		if (b->text.n == 0 || str_has_ctl(b->text) || str_chr(b->text, ' ', 0) >= 0 ||
 		    str_starts(b->text, STR("refs/")))
-			return schema_error(ctx, b, err, "branches: '%.*s': the pattern of a branch "
-					    "name without 'refs/heads/'", STR_ARG(b->text));
+			return schema_error(ctx, b, err,
+					    "branches: '%.*s': the pattern of a branch "
+					    "name without 'refs/heads/'",
+					    STR_ARG(b->text));
 	return 0;
 }
 
@@ -222,7 +241,8 @@ static int read_hold(const struct schema_ctx *ctx, const struct yaml *node, void
 			s.n--;
 	}
 	if (node->kind != YAML_SCALAR || str_to_u64(s, HOLD_MAX_S / unit, &n) < 0 || n == 0)
-		return schema_error(ctx, node, err, "hold: expected a time such as 90s, 10m or 2h, "
+		return schema_error(ctx, node, err,
+				    "hold: expected a time such as 90s, 10m or 2h, "
 				    "at most 24h");
 	p->hold_s = (int64_t)(n * unit);
 	return 0;
@@ -247,9 +267,9 @@ static const struct schema_key push_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-static const struct schema push_schema = {
-	.what = "push", .size = sizeof(struct push), .keys = push_keys
-};
+static const struct schema push_schema = { .what = "push",
+					   .size = sizeof(struct push),
+					   .keys = push_keys };
 
 static enum git_allow allow_of(bool given, bool yes)
 {
@@ -307,9 +327,10 @@ static const struct schema_key git_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-const struct schema git_schema = {
-	.what = "git entry", .size = sizeof(struct bottle_git), .keys = git_keys, .check = check_git
-};
+const struct schema git_schema = { .what = "git entry",
+				   .size = sizeof(struct bottle_git),
+				   .keys = git_keys,
+				   .check = check_git };
 
 int read_git(const struct schema_ctx *ctx, const struct yaml *node, void *out, struct err *err)
 {

@@ -32,8 +32,8 @@ int want_text(const struct schema_ctx *ctx, const struct yaml *node, const char 
 	if (node->text.n > max)
 		return schema_error(ctx, node, err, "%s: longer than %zu bytes", what, max);
 	if (str_has_ctl(node->text))
-		return schema_error(ctx, node, err,
-				    "%s: a line break or another control character", what);
+		return schema_error(ctx, node, err, "%s: a line break or another control character",
+				    what);
 	return 0;
 }
 

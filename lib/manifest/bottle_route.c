@@ -38,7 +38,8 @@ static int check_paths(const struct schema_ctx *ctx, const struct yaml *node, vo
 {
 	(void)out;
 	if (node->count == 0)
-		return schema_error(ctx, node, err, "path_allowlist: an empty list allows nothing; "
+		return schema_error(ctx, node, err,
+				    "path_allowlist: an empty list allows nothing; "
 				    "leave the key out to allow all paths");
 	for (const struct yaml *p = node->child; p; p = p->next) {
 		auto_free char *prefix = NULL;
@@ -58,7 +59,8 @@ static int check_methods(const struct schema_ctx *ctx, const struct yaml *node, 
 
 	(void)out;
 	if (node->count == 0)
-		return schema_error(ctx, node, err, "methods: an empty list allows nothing; leave "
+		return schema_error(ctx, node, err,
+				    "methods: an empty list allows nothing; leave "
 				    "the key out to allow all methods");
 	for (const struct yaml *m = node->child; m; m = m->next)
 		if (route_check_method(m->text, &why) < 0)
@@ -92,8 +94,10 @@ static int check_role(const struct schema_ctx *ctx, const struct yaml *node, voi
 		if (want_text(ctx, n, "role", MANIFEST_TEXT_MAX, err) < 0)
 			return -1;
 		if (!str_eqz(n->text, "claude_code_oauth"))
-			return schema_error(ctx, n, err, "unknown role '%.*s'; there is only "
-					    "claude_code_oauth", STR_ARG(n->text));
+			return schema_error(ctx, n, err,
+					    "unknown role '%.*s'; there is only "
+					    "claude_code_oauth",
+					    STR_ARG(n->text));
 		r->claude_code_oauth = true;
 	}
 	return 0;
@@ -124,7 +128,8 @@ static int check_token_ref(const struct schema_ctx *ctx, const struct yaml *node
 {
 	(void)out;
 	if (!env_name_ok(node->text))
-		return schema_error(ctx, node, err, "token_ref: the name of a host environment "
+		return schema_error(ctx, node, err,
+				    "token_ref: the name of a host environment "
 				    "variable is wanted, never the credential itself");
 	return 0;
 }
@@ -135,8 +140,10 @@ static int check_auth(const struct schema_ctx *ctx, const struct yaml *node, voi
 	const struct auth *a = out;
 
 	if (!a->scheme || !a->token_ref)
-		return schema_error(ctx, node, err, "auth: '%s' is missing; scheme and token_ref "
-				    "go together", a->scheme ? "token_ref" : "scheme");
+		return schema_error(ctx, node, err,
+				    "auth: '%s' is missing; scheme and token_ref "
+				    "go together",
+				    a->scheme ? "token_ref" : "scheme");
 	return 0;
 }
 
@@ -151,9 +158,10 @@ static const struct schema_key auth_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-static const struct schema auth_schema = {
-	.what = "auth", .size = sizeof(struct auth), .keys = auth_keys, .check = check_auth
-};
+static const struct schema auth_schema = { .what = "auth",
+					   .size = sizeof(struct auth),
+					   .keys = auth_keys,
+					   .check = check_auth };
 
 static int read_auth(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		     struct err *err)
@@ -177,7 +185,8 @@ static int check_tls(const struct schema_ctx *ctx, const struct yaml *node, void
 	struct bottle_route *r = out;
 
 	if (node->kind != YAML_SCALAR || !str_eqz(node->text, "passthrough"))
-		return schema_error(ctx, node, err, "tls: the only value is 'passthrough'; leave "
+		return schema_error(ctx, node, err,
+				    "tls: the only value is 'passthrough'; leave "
 				    "the key out to intercept");
 	r->passthrough = true;
 	return 0;
@@ -187,25 +196,30 @@ static int check_route(const struct schema_ctx *ctx, const struct yaml *node, vo
 		       struct err *err)
 {
 	struct bottle_route *r = out;
-	const char *conflict = r->has_paths ? "path_allowlist" :
-			       r->has_methods ? "methods" :
-			       r->auth ? "auth" :
-			       r->mount ? "mount" :
-			       r->pass_authorization ? "pass_authorization" : NULL;
+	const char *conflict = r->has_paths            ? "path_allowlist"
+			       : r->has_methods        ? "methods"
+			       : r->auth               ? "auth"
+			       : r->mount              ? "mount"
+			       : r->pass_authorization ? "pass_authorization"
+						       : NULL;
 
 	r->at = where_of(ctx, node);
 	if (r->passthrough && conflict)
-		return schema_error(ctx, yaml_get(node, conflict), err, "'%s' with tls: "
-				    "passthrough: such a route is not looked into", conflict);
+		return schema_error(ctx, yaml_get(node, conflict), err,
+				    "'%s' with tls: "
+				    "passthrough: such a route is not looked into",
+				    conflict);
 	if (r->auth && r->pass_authorization)
 		return schema_error(ctx, yaml_get(node, "pass_authorization"), err,
 				    "pass_authorization with auth: the credential is set by the "
 				    "proxy, the client's is removed");
 	if (r->claude_code_oauth && !r->auth)
-		return schema_error(ctx, yaml_get(node, "role"), err, "role claude_code_oauth "
+		return schema_error(ctx, yaml_get(node, "role"), err,
+				    "role claude_code_oauth "
 				    "without auth: the agent gets a placeholder only");
 	if (r->mount && str_starts(str_of(r->host), STR("*.")))
-		return schema_error(ctx, yaml_get(node, "mount"), err, "mount on a wildcard: it "
+		return schema_error(ctx, yaml_get(node, "mount"), err,
+				    "mount on a wildcard: it "
 				    "needs one host to go to");
 	return 0;
 }
@@ -239,9 +253,10 @@ static const struct schema_key route_keys[] = {
 	{ .name = NULL },
 };
 // clang-format on
-const struct schema bottle_route_schema = {
-	.what = "route", .size = sizeof(struct bottle_route), .keys = route_keys, .check = check_route
-};
+const struct schema bottle_route_schema = { .what = "route",
+					    .size = sizeof(struct bottle_route),
+					    .keys = route_keys,
+					    .check = check_route };
 
 static int read_routes(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		       struct err *err)
@@ -276,9 +291,9 @@ static const struct schema_key egress_proxy_keys[] = {
 };
 // clang-format on
 /* Reads into struct bottle itself. */
-const struct schema egress_proxy_schema = {
-	.what = "egress_proxy", .size = sizeof(struct bottle), .keys = egress_proxy_keys
-};
+const struct schema egress_proxy_schema = { .what = "egress_proxy",
+					    .size = sizeof(struct bottle),
+					    .keys = egress_proxy_keys };
 
 int read_egress_proxy(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		      struct err *err)

@@ -58,8 +58,10 @@ static int read_all(const struct plan *p, const struct host_env *env, struct str
 		if (read_pem(files->v[i], out, err) < 0)
 			return -1;
 	if (out->n == 0)
-		return err_set(err, E_BAD, "no CA certificates on this host to verify upstreams with: "
-			       "install ca-certificates, or set SSL_CERT_FILE or egress.upstream_ca");
+		return err_set(
+			err, E_BAD,
+			"no CA certificates on this host to verify upstreams with: "
+			"install ca-certificates, or set SSL_CERT_FILE or egress.upstream_ca");
 	return 0;
 }
 
@@ -160,7 +162,8 @@ static int add_env(struct buf *out, const struct plan *p, const struct secrets *
 static int add_file(struct buf *out, const char *before, const char *path, struct str content,
 		    struct err *err)
 {
-	if (buf_addz(out, before, err) < 0 || add_string(out, "{\"path\":", str_of(path), err) < 0 ||
+	if (buf_addz(out, before, err) < 0 ||
+	    add_string(out, "{\"path\":", str_of(path), err) < 0 ||
 	    add_string(out, ",\"mode\":\"0444\",\"content\":", content, err) < 0)
 		return -1;
 	return buf_addc(out, '}', err);
@@ -175,8 +178,7 @@ int bundle_agent(const struct plan *p, const struct secrets *s, struct str ca_ce
 	    add_env(out, p, s, err) < 0 ||
 	    add_file(out, ",\"files\":[", PLAN_CA_CERT, ca_cert_pem, err) < 0)
 		return -1;
-	if (p->system_file &&
-	    add_file(out, ",", p->system_file, str_of(p->agent->prompt), err) < 0)
+	if (p->system_file && add_file(out, ",", p->system_file, str_of(p->agent->prompt), err) < 0)
 		return -1;
 	return buf_addz(out, "]}\n", err);
 }

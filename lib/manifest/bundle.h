@@ -27,10 +27,10 @@
 #define BUNDLE_SCHEMA 1
 
 /*
- * What upstreams are verified against: the host's own bundle ($SSL_CERT_FILE, else the usual places;
- * a sidecar has no files of its own), then the files of egress.upstream_ca in order. Each must hold
- * at least one certificate and no private key (it would travel into a sidecar for nothing). E_BAD
- * when there is none at all. The caller frees *ret with strs_free.
+ * What upstreams are verified against: the host's own bundle ($SSL_CERT_FILE, else the usual
+ * places; a sidecar has no files of its own), then the files of egress.upstream_ca in order. Each
+ * must hold at least one certificate and no private key (it would travel into a sidecar for
+ * nothing). E_BAD when there is none at all. The caller frees *ret with strs_free.
  */
 int bundle_read_upstream_ca(const struct plan *p, const struct host_env *env, struct str_list *ret,
 			    struct err *err) __attribute__((warn_unused_result));

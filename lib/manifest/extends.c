@@ -59,16 +59,16 @@ static void fold_agent(struct bottle_agent *into, struct bottle_agent *from)
  * The place in `list` (n elements, room for one more is made) where `item` goes: over the one that
  * is the same, which is given back first, else at the end.
  */
-#define FOLD_SLOT(list, item, same, fini)                                                    \
-	({                                                                                   \
-		size_t at_ = 0;                                                              \
-		while (at_ < (list)->n && !same(&(list)->v[at_], item))                      \
-			at_++;                                                               \
-		if (at_ < (list)->n)                                                         \
-			fini(&(list)->v[at_]);                                               \
-		else                                                                         \
-			(list)->v = mem_resize((list)->v, ++(list)->n, sizeof(*(list)->v));  \
-		&(list)->v[at_];                                                             \
+#define FOLD_SLOT(list, item, same, fini)                                                   \
+	({                                                                                  \
+		size_t at_ = 0;                                                             \
+		while (at_ < (list)->n && !same(&(list)->v[at_], item))                     \
+			at_++;                                                              \
+		if (at_ < (list)->n)                                                        \
+			fini(&(list)->v[at_]);                                              \
+		else                                                                        \
+			(list)->v = mem_resize((list)->v, ++(list)->n, sizeof(*(list)->v)); \
+		&(list)->v[at_];                                                            \
 	})
 
 static bool env_same(const struct bottle_env *a, const struct bottle_env *b)
@@ -159,8 +159,8 @@ static int check_routes(const struct bottle *b, struct err *err)
 
 		if (r->claude_code_oauth && oauth) {
 			text = mem_printf("role claude_code_oauth is already on '%s' (%s:%d); one "
-					  "route at most", oauth->host, oauth->at.file,
-					  oauth->at.line);
+					  "route at most",
+					  oauth->host, oauth->at.file, oauth->at.line);
 			return error_at(&r->at, err, text);
 		}
 		if (r->claude_code_oauth)
@@ -188,10 +188,12 @@ static int check_extra_host(const struct bottle *b, size_t entry, const struct e
 
 			if (!str_eqz(str_of(o->name), h->name) || str_eqz(str_of(o->ip), h->ip))
 				continue;
-			return err_set(err, E_BAD, "%s:%d:%d: ExtraHosts: '%s' is %s in git entry "
-				       "'%s' and %s in '%s' (%s:%d)", h->at.file, h->at.line,
-				       h->at.col, h->name, h->ip, b->git.v[entry].name, o->ip,
-				       b->git.v[i].name, o->at.file, o->at.line);
+			return err_set(err, E_BAD,
+				       "%s:%d:%d: ExtraHosts: '%s' is %s in git entry "
+				       "'%s' and %s in '%s' (%s:%d)",
+				       h->at.file, h->at.line, h->at.col, h->name, h->ip,
+				       b->git.v[entry].name, o->ip, b->git.v[i].name, o->at.file,
+				       o->at.line);
 		}
 	return 0;
 }
@@ -210,7 +212,8 @@ int extends_check(const struct bottle *b, struct err *err)
 struct resolver {
 	const struct home *home;
 	struct notes *notes;
-	const char *chain[MANIFEST_EXTENDS_DEPTH + 1]; /* from the bottle asked for down to this one */
+	const char
+		*chain[MANIFEST_EXTENDS_DEPTH + 1]; /* from the bottle asked for down to this one */
 	size_t depth;
 	size_t loaded;
 };

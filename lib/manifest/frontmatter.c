@@ -47,8 +47,7 @@ static struct str skip_empty_lines(struct str body, int *line)
 	}
 }
 
-int frontmatter_split(struct str text, const char *source, struct frontmatter *ret,
-		      struct err *err)
+int frontmatter_split(struct str text, const char *source, struct frontmatter *ret, struct err *err)
 {
 	struct frontmatter fm = { .body_line = 0 };
 	struct str rest = text, line;

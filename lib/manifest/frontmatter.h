@@ -21,7 +21,7 @@
 struct frontmatter {
 	struct str head; /* YAML between the fences, view into the text */
 	struct str body; /* after the closing fence, without leading empty lines */
-	int body_line;	 /* line of the body's first byte, 1-based */
+	int body_line;   /* line of the body's first byte, 1-based */
 };
 
 /* Views into `text`, which must outlive them. `source` names the file in errors. E_BAD, E_LIMIT. */

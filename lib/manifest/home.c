@@ -51,8 +51,10 @@ static int check_legacy(const struct home *h, struct notes *notes, struct err *e
 			free(notes->recipe);
 			notes->recipe = mem_strdup(legacy_recipe);
 		}
-		return err_set(err, E_BAD, "%s is the predecessor's; this program reads %s, which "
-			       "does not exist", old, h->dir);
+		return err_set(err, E_BAD,
+			       "%s is the predecessor's; this program reads %s, which "
+			       "does not exist",
+			       old, h->dir);
 	}
 	return 0;
 }
@@ -76,7 +78,8 @@ int home_find(const struct host_env *env, struct home *ret, struct notes *notes,
 			return -1;
 		}
 	} else {
-		return err_set(err, E_BAD, "neither BOTTLE_HOME nor HOME is set to an absolute path");
+		return err_set(err, E_BAD,
+			       "neither BOTTLE_HOME nor HOME is set to an absolute path");
 	}
 	*ret = h;
 	return 0;
@@ -126,8 +129,10 @@ int home_list(const char *dir, struct str_list *ret, struct notes *notes, struct
 		if (str_ends(file, STR(".md")) && manifest_name_ok(stem))
 			strs_take(&names, str_dupz(stem));
 		else
-			notes_warn(notes, "%s/%s: skipped: not NAME.md with a NAME of a-z, 0-9 and "
-				   "'-' that starts with a letter", dir, found.names[i]);
+			notes_warn(notes,
+				   "%s/%s: skipped: not NAME.md with a NAME of a-z, 0-9 and "
+				   "'-' that starts with a letter",
+				   dir, found.names[i]);
 	}
 	dir_list_free(&found);
 	*ret = names;

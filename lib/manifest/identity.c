@@ -43,7 +43,8 @@ static struct str cut_number(struct str s)
 		struct str number = str_from(s, dash + 1);
 		uint64_t n;
 
-		if (s.p[dash] == '-' && number.p[0] != '0' && str_to_u64(number, 99, &n) == 0 && n >= 2)
+		if (s.p[dash] == '-' && number.p[0] != '0' && str_to_u64(number, 99, &n) == 0 &&
+		    n >= 2)
 			return str_sub(s, 0, dash);
 	}
 	return s;

@@ -47,9 +47,10 @@ int manifest_load(const struct home *h, const char *spec, const char *cwd, struc
 		return -1;
 	}
 	if (agent->repository && !bottle->repository_agents)
-		return err_set(err, E_DENIED, "%s:%d:%d: bottle '%s' is not open to a repository's "
-			       "agents; it says so with repository_agents: true", agent->file,
-			       agent->bottle_line, agent->bottle_col, bottle->name);
+		return err_set(err, E_DENIED,
+			       "%s:%d:%d: bottle '%s' is not open to a repository's "
+			       "agents; it says so with repository_agents: true",
+			       agent->file, agent->bottle_line, agent->bottle_col, bottle->name);
 	ret->agent = steal(&agent);
 	ret->bottle = steal(&bottle);
 	return 0;

@@ -18,12 +18,9 @@
 static const struct {
 	const char *kind, *host, *scheme;
 } kinds[] = {
-	{ "anthropic", "api.anthropic.com", "Bearer" },
-	{ "claude", "api.anthropic.com", "Bearer" },
-	{ "github", "api.github.com", "Bearer" },
-	{ "gitlab", "gitlab.com", "Bearer" },
-	{ "npm", "registry.npmjs.org", "Bearer" },
-	{ "openai", "api.openai.com", "Bearer" },
+	{ "anthropic", "api.anthropic.com", "Bearer" }, { "claude", "api.anthropic.com", "Bearer" },
+	{ "github", "api.github.com", "Bearer" },       { "gitlab", "gitlab.com", "Bearer" },
+	{ "npm", "registry.npmjs.org", "Bearer" },      { "openai", "api.openai.com", "Bearer" },
 };
 
 /* The scalar of the first of these keys that there is, in any case; empty when there is none. */
@@ -65,7 +62,7 @@ static int line(struct buf *out, const char *key, struct str value)
 struct old_route {
 	struct str mount, scheme, token_ref;
 	char host[URL_HOST_MAX + 16]; /* with the port; "" when it cannot be told */
-	struct str path;	      /* below which requests were mapped */
+	struct str path;              /* below which requests were mapped */
 };
 
 static void read_old_host(const struct yaml *entry, struct old_route *r)
@@ -131,14 +128,13 @@ static int write_route(struct buf *out, const struct yaml *entry)
 	if (r.host[0] == '\0')
 		return buf_addf(out, NULL, "    # line %d: no host could be told from this entry\n",
 				entry->line);
-	if (line(out, "    - host", str_of(r.host)) < 0 ||
-	    line(out, "      mount", r.mount) < 0)
+	if (line(out, "    - host", str_of(r.host)) < 0 || line(out, "      mount", r.mount) < 0)
 		return -1;
-	if (r.path.n > 0 && (buf_addz(out, "      path_allowlist: # was mapped below it\n", NULL) < 0 ||
-			     buf_addf(out, NULL, "        - %.*s\n", STR_ARG(r.path)) < 0))
+	if (r.path.n > 0 &&
+	    (buf_addz(out, "      path_allowlist: # was mapped below it\n", NULL) < 0 ||
+	     buf_addf(out, NULL, "        - %.*s\n", STR_ARG(r.path)) < 0))
 		return -1;
-	if (buf_addz(out, "      auth:\n", NULL) < 0 ||
-	    line(out, "        scheme", r.scheme) < 0 ||
+	if (buf_addz(out, "      auth:\n", NULL) < 0 || line(out, "        scheme", r.scheme) < 0 ||
 	    line(out, "        token_ref", r.token_ref) < 0)
 		return -1;
 	return anthropic ? line(out, "      role", STR("claude_code_oauth")) : 0;
@@ -220,8 +216,10 @@ int migrate_check(const struct schema_ctx *ctx, const struct yaml *root, struct 
 		if (!node)
 			continue;
 		if (rc == 0)
-			rc = schema_error(ctx, node->key, err, "'%s' is now %s; the text to put in "
-					  "its place follows", old_keys[i].key, old_keys[i].now);
+			rc = schema_error(ctx, node->key, err,
+					  "'%s' is now %s; the text to put in "
+					  "its place follows",
+					  old_keys[i].key, old_keys[i].now);
 		/* a recipe that does not fit ends where it does not */
 		if (buf_addf(&recipe, NULL, "%s# in place of '%s', line %d\n",
 			     recipe.len ? "\n" : "", old_keys[i].key, node->key->line) < 0 ||

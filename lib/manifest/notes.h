@@ -17,10 +17,13 @@ struct where {
 
 struct notes {
 	struct str_list warnings; /* one line each, no full stop */
-	char *recipe;		  /* text of several lines to put in place of old keys, or NULL */
+	char *recipe;             /* text of several lines to put in place of old keys, or NULL */
 };
 
-#define NOTES_INIT { .warnings = { NULL, 0 }, .recipe = NULL }
+#define NOTES_INIT                                      \
+	{                                               \
+		.warnings = { NULL, 0 }, .recipe = NULL \
+	}
 
 void notes_fini(struct notes *n);
 #define auto_notes __attribute__((cleanup(notes_fini))) struct notes

@@ -4,14 +4,10 @@
 #include "manifest/plan_parts.h"
 
 static const char *const role_names[ROLE_COUNT] = {
-	[ROLE_NETWORK_NET] = "net",
-	[ROLE_NETWORK_GATE] = "gate",
-	[ROLE_NETWORK_EGRESS] = "egress",
-	[ROLE_AGENT] = "agent",
-	[ROLE_EGRESS_PROXY] = "egress-proxy",
-	[ROLE_PIPELOCK] = "pipelock",
-	[ROLE_GIT_GATE] = "git-gate",
-	[ROLE_SUPERVISE] = "supervise",
+	[ROLE_NETWORK_NET] = "net",           [ROLE_NETWORK_GATE] = "gate",
+	[ROLE_NETWORK_EGRESS] = "egress",     [ROLE_AGENT] = "agent",
+	[ROLE_EGRESS_PROXY] = "egress-proxy", [ROLE_PIPELOCK] = "pipelock",
+	[ROLE_GIT_GATE] = "git-gate",         [ROLE_SUPERVISE] = "supervise",
 };
 
 const char *plan_role_name(enum plan_role r)

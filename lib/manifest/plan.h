@@ -27,8 +27,8 @@
 /* Inside the agent's box. /run/bottle is a tmpfs that the session wrapper fills. */
 #define PLAN_AGENT_HOME "/home/agent"
 #define PLAN_AGENT_WORKDIR "/work"
-#define PLAN_AGENT_USER "1000:1000" /* a number works in any image */
-#define PLAN_CA_CERT "/run/bottle/ca.pem"	   /* the bottle's CA */
+#define PLAN_AGENT_USER "1000:1000"                /* a number works in any image */
+#define PLAN_CA_CERT "/run/bottle/ca.pem"          /* the bottle's CA */
 #define PLAN_CA_BUNDLE "/run/bottle/ca-bundle.pem" /* image's bundle + ca.pem */
 #define PLAN_PROMPT "/run/bottle/prompt.md"
 
@@ -50,22 +50,22 @@ enum plan_cwd {
 };
 
 struct plan_input {
-	const char *identity;	     /* identity_make, or the one being resumed */
-	const struct host_env *env;  /* only asked whether variables are set */
-	const char *cwd;	     /* absolute */
+	const char *identity;       /* identity_make, or the one being resumed */
+	const struct host_env *env; /* only asked whether variables are set */
+	const char *cwd;            /* absolute */
 	enum plan_cwd cwd_mode;
 	enum backend_kind backend;
 	bool headless;
-	const char *prompt;	     /* --prompt TEXT; NULL: none */
-	const char *const *command;  /* after `--`, NULL-terminated; NULL: the provider's own */
+	const char *prompt;         /* --prompt TEXT; NULL: none */
+	const char *const *command; /* after `--`, NULL-terminated; NULL: the provider's own */
 };
 
 enum plan_env_kind {
-	PLAN_ENV_FIXED,	      /* set by us; `value` */
+	PLAN_ENV_FIXED,       /* set by us; `value` */
 	PLAN_ENV_PLACEHOLDER, /* looks like a credential to the program and is none; `value` */
 	PLAN_ENV_LITERAL,     /* from the bottle; `value` */
 	PLAN_ENV_PROMPT,      /* secret; `ref` is the prompt to show */
-	PLAN_ENV_HOST,	      /* secret; `ref` is the host variable */
+	PLAN_ENV_HOST,        /* secret; `ref` is the host variable */
 };
 
 struct plan_env {
@@ -89,15 +89,15 @@ struct plan_route {
 };
 
 struct plan_credential {
-	char *slot;	       /* EGRESS_PROXY_TOKEN_N */
+	char *slot;            /* EGRESS_PROXY_TOKEN_N */
 	const char *token_ref; /* host variable; borrowed from the bottle */
-	bool basic;	       /* some route uses it as Basic: the value is user:password */
+	bool basic;            /* some route uses it as Basic: the value is user:password */
 };
 
 /* Each git upstream and the spellings that ~/.gitconfig must turn to the gate. */
 struct plan_git {
 	const struct bottle_git *git;
-	char *gate_url;		   /* git://git-gate/NAME.git */
+	char *gate_url; /* git://git-gate/NAME.git */
 	/*
 	 * Whole URLs of this repository: ssh://, scp-like, https://, with and without ".git". git's
 	 * insteadOf matches prefixes: the longest spelling wins, and a writer of gitconfig knows it.
@@ -128,11 +128,11 @@ struct plan_network {
 /* A container (or a native box): the agent or a sidecar. */
 struct plan_box {
 	enum plan_role role;
-	char *name;	   /* bottle-ID, bottle-egress-proxy-ID, … */
+	char *name;        /* bottle-ID, bottle-egress-proxy-ID, … */
 	const char *alias; /* its name on the internal network; NULL for the agent */
-	unsigned port;	   /* what it listens on; 0 for the agent */
+	unsigned port;     /* what it listens on; 0 for the agent */
 	unsigned networks; /* bit set of 1u << ROLE_NETWORK_… */
-	unsigned pids;	   /* limit of processes */
+	unsigned pids;     /* limit of processes */
 	unsigned memory_mib;
 };
 
@@ -154,21 +154,22 @@ struct plan {
 	bool headless;
 
 	enum plan_image image_kind;
-	char *image;	     /* reference or tag; NULL for ROOTFS and HOST */
+	char *image;         /* reference or tag; NULL for ROOTFS and HOST */
 	char *image_source;  /* path; NULL for NAMED and HOST */
 	char *sidecar_image; /* tag of the image that holds this binary; NULL with native */
 	struct str_list command;
 	char *user;
-	const char *home;    /* $HOME in the box; NULL: what the image says of `user` */
+	const char *home; /* $HOME in the box; NULL: what the image says of `user` */
 	char *workdir;
 	const char *system_file; /* where the agent's prompt goes in the box; NULL: it has none */
-	char *skills_dir;    /* host directory that holds agent->skills; NULL: it has none */
+	char *skills_dir;        /* host directory that holds agent->skills; NULL: it has none */
 
 	struct plan_env *env; /* sorted by name */
 	size_t env_count;
 	struct plan_route *routes; /* the one table of spec 1.3, in order */
 	size_t route_count;
-	char *routes_json; /* the same as egress-proxy's routes file (spec 2.2), checked by its parser */
+	char *routes_json; /* the same as egress-proxy's routes file (spec 2.2), checked by its
+			      parser */
 	struct plan_credential *credentials; /* in order of slot */
 	size_t credential_count;
 	struct plan_git *git;
@@ -178,7 +179,7 @@ struct plan {
 	struct plan_box boxes[5]; /* the agent first, then the sidecars */
 	size_t box_count;
 
-	struct str_list red;	     /* what the operator must see: one line each */
+	struct str_list red;         /* what the operator must see: one line each */
 	struct str_list unsupported; /* what this version cannot do yet: plan_unsupported */
 };
 

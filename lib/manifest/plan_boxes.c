@@ -42,8 +42,8 @@ static void add_box(struct plan *p, enum plan_role role, unsigned port, unsigned
 
 	p->boxes[p->box_count++] = (struct plan_box){
 		.role = role,
-		.name = agent ? mem_printf("bottle-%s", p->identity) :
-				mem_printf("bottle-%s-%s", plan_role_name(role), p->identity),
+		.name = agent ? mem_printf("bottle-%s", p->identity)
+			      : mem_printf("bottle-%s-%s", plan_role_name(role), p->identity),
 		.alias = agent ? NULL : plan_role_name(role),
 		.port = port,
 		.networks = networks,

@@ -30,11 +30,12 @@ static const struct {
 /* The entry of that name, emptied, or a new one: a later source overrides an earlier one. */
 static struct plan_env *entry(struct plan *p, const char *name)
 {
-	struct plan_env *e = p->env;
+	struct plan_env *e;
 
-	while (e < p->env + p->env_count && !str_eqz(str_of(e->name), name))
-		e++;
-	if (e < p->env + p->env_count) {
+	for (size_t i = 0; i < p->env_count; i++) {
+		e = &p->env[i];
+		if (!str_eqz(str_of(e->name), name))
+			continue;
 		free(e->value);
 		free(e->ref);
 		e->value = e->ref = NULL;
@@ -95,8 +96,10 @@ static int set_from_bottle(struct plan *p, const struct bottle_env *b, const str
 		return 0;
 	}
 	if (b->kind == ENV_HOST && !host_env_get(env, b->value))
-		return err_set(err, E_BAD, "%s:%d:%d: env: '%s' copies host variable %s, which is "
-			       "not set", b->at.file, b->at.line, b->at.col, b->name, b->value);
+		return err_set(err, E_BAD,
+			       "%s:%d:%d: env: '%s' copies host variable %s, which is "
+			       "not set",
+			       b->at.file, b->at.line, b->at.col, b->name, b->value);
 	e = entry(p, b->name);
 	e->kind = b->kind == ENV_HOST ? PLAN_ENV_HOST : PLAN_ENV_PROMPT;
 	e->ref = mem_strdup(b->value);
@@ -117,11 +120,11 @@ int plan_environment(struct plan *p, const struct plan_input *in, struct err *er
 	if (p->home)
 		set(p, "HOME", PLAN_ENV_FIXED, mem_strdup(p->home));
 	set_no_proxy(p);
-	for (const struct provider_env *e = provider_oauth_env; has_oauth_role(p->bottle) && e->name;
-	     e++)
+	for (const struct provider_env *e = provider_oauth_env;
+	     has_oauth_role(p->bottle) && e->name; e++)
 		set(p, e->name,
-		    str_eqz(str_of(e->name), PROVIDER_OAUTH_VARIABLE) ? PLAN_ENV_PLACEHOLDER :
-									PLAN_ENV_FIXED,
+		    str_eqz(str_of(e->name), PROVIDER_OAUTH_VARIABLE) ? PLAN_ENV_PLACEHOLDER
+								      : PLAN_ENV_FIXED,
 		    mem_strdup(e->value));
 	for (size_t i = 0; i < p->bottle->env.n; i++)
 		if (set_from_bottle(p, &p->bottle->env.v[i], in->env, err) < 0)

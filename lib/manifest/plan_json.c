@@ -23,12 +23,12 @@ static const char *const cwd_names[] = {
 	[PLAN_CWD_BIND] = "bind",
 };
 static const char *const image_names[] = {
-	[PLAN_IMAGE_NAMED] = "named",	    [PLAN_IMAGE_DOCKERFILE] = "dockerfile",
+	[PLAN_IMAGE_NAMED] = "named",       [PLAN_IMAGE_DOCKERFILE] = "dockerfile",
 	[PLAN_IMAGE_EMBEDDED] = "embedded", [PLAN_IMAGE_ROOTFS] = "rootfs",
 	[PLAN_IMAGE_HOST] = "host",
 };
 static const char *const env_names[] = {
-	[PLAN_ENV_FIXED] = "fixed",	[PLAN_ENV_PLACEHOLDER] = "placeholder",
+	[PLAN_ENV_FIXED] = "fixed",     [PLAN_ENV_PLACEHOLDER] = "placeholder",
 	[PLAN_ENV_LITERAL] = "literal", [PLAN_ENV_PROMPT] = "prompt",
 	[PLAN_ENV_HOST] = "host",
 };

@@ -62,8 +62,8 @@ static void add_bare(struct plan *p, const char *host, enum plan_route_source so
 }
 
 /* The slot of this route's credential, a new one at the first use of its variable. */
-static int add_credential(struct plan *p, const struct bottle_route *r,
-			  const struct host_env *env, const char **ret_slot, struct err *err)
+static int add_credential(struct plan *p, const struct bottle_route *r, const struct host_env *env,
+			  const char **ret_slot, struct err *err)
 {
 	const char *value = host_env_get(env, r->token_ref);
 	struct plan_credential *c = p->credentials;

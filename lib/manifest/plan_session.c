@@ -9,10 +9,13 @@ static int own_command(struct plan *p, const struct plan_input *in, struct err *
 	const char *const *argv = in->headless ? provider->headless : provider->command;
 
 	if (!argv)
-		return err_set(err, E_BAD, "bottle '%s': provider %s needs a command, in "
-			       "agent.command or after --", p->bottle->name, provider->name);
+		return err_set(err, E_BAD,
+			       "bottle '%s': provider %s needs a command, in "
+			       "agent.command or after --",
+			       p->bottle->name, provider->name);
 	if (in->headless && !in->prompt)
-		return err_set(err, E_USAGE, "--headless needs --prompt TEXT or a command after --");
+		return err_set(err, E_USAGE,
+			       "--headless needs --prompt TEXT or a command after --");
 	for (; *argv; argv++)
 		strs_add(&p->command, *argv);
 	if (p->system_file && provider->system_file_option) {
@@ -34,7 +37,8 @@ static int plan_command(struct plan *p, const struct plan_input *in, struct err 
 	if (in->prompt && !in->headless)
 		return err_set(err, E_USAGE, "--prompt goes with --headless");
 	if (in->prompt && (!own || !plan_provider(p)->headless))
-		return err_set(err, E_USAGE, "--prompt: only the session of provider claude or "
+		return err_set(err, E_USAGE,
+			       "--prompt: only the session of provider claude or "
 			       "codex takes one; put it into the command");
 	if (own)
 		return own_command(p, in, err);
@@ -65,8 +69,10 @@ static int docker_image(struct plan *p, struct err *err)
 		p->image = mem_printf("bottle-agent-%s:%s", provider->name, bottle_version());
 		p->image_source = mem_strdup(provider->dockerfile);
 	} else {
-		return err_set(err, E_BAD, "bottle '%s': provider %s needs agent.image or "
-			       "agent.dockerfile with Docker", p->bottle->name, provider->name);
+		return err_set(err, E_BAD,
+			       "bottle '%s': provider %s needs agent.image or "
+			       "agent.dockerfile with Docker",
+			       p->bottle->name, provider->name);
 	}
 	return 0;
 }
@@ -88,8 +94,10 @@ int plan_session(struct plan *p, const struct plan_input *in, struct err *err)
 		p->system_file = plan_provider(p)->system_file;
 	if (p->agent->skills.n > 0) {
 		if (!host_home || *host_home != '/')
-			return err_set(err, E_BAD, "%s: skills are under ~/.claude/skills, and "
-				       "HOME is not set", p->agent->file);
+			return err_set(err, E_BAD,
+				       "%s: skills are under ~/.claude/skills, and "
+				       "HOME is not set",
+				       p->agent->file);
 		p->skills_dir = path_join(host_home, ".claude/skills");
 	}
 	p->user = mem_strdup(a->user ? a->user : PLAN_AGENT_USER);

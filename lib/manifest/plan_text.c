@@ -75,9 +75,9 @@ static int add_who(struct page *g)
 static int add_image(struct page *g)
 {
 	const struct plan *p = g->p;
-	const char *how = p->image_kind == PLAN_IMAGE_DOCKERFILE ? "  built from " :
-			  p->image_kind == PLAN_IMAGE_EMBEDDED	 ? "  built from our " :
-								   "";
+	const char *how = p->image_kind == PLAN_IMAGE_DOCKERFILE ? "  built from "
+			  : p->image_kind == PLAN_IMAGE_EMBEDDED ? "  built from our "
+								 : "";
 
 	if (p->image_kind == PLAN_IMAGE_HOST)
 		return add_line(g, "root", "/");
@@ -131,8 +131,8 @@ static int add_objects(struct page *g)
 			return -1;
 	for (size_t i = 0; i < p->box_count; i++)
 		if (add_heading(g, i ? "" : "boxes") < 0 ||
-		    buf_addf(g->out, g->err, "%s  at most %u processes, %u MiB\n",
-			     p->boxes[i].name, p->boxes[i].pids, p->boxes[i].memory_mib) < 0)
+		    buf_addf(g->out, g->err, "%s  at most %u processes, %u MiB\n", p->boxes[i].name,
+			     p->boxes[i].pids, p->boxes[i].memory_mib) < 0)
 			return -1;
 	return 0;
 }
@@ -149,15 +149,18 @@ static int add_route(struct page *g, const struct plan_route *r)
 
 	bool all = r->source == PLAN_ROUTE_ROUTE && !r->route->has_methods && !r->route->has_paths;
 
-	if (buf_addf(g->out, g->err, "    %-32s%s%s", host, from[r->source], all ? "  all" : "") < 0)
+	if (buf_addf(g->out, g->err, "    %-32s%s%s", host, from[r->source], all ? "  all" : "") <
+	    0)
 		return -1;
 	if (r->route && r->route->has_methods && add_words(g, "  ", &r->route->methods, ",") < 0)
 		return -1;
 	if (r->route && r->route->has_paths && add_words(g, "  ", &r->route->paths, " ") < 0)
 		return -1;
-	if (r->route && r->route->mount && buf_addf(g->out, g->err, "  mount %s", r->route->mount) < 0)
+	if (r->route && r->route->mount &&
+	    buf_addf(g->out, g->err, "  mount %s", r->route->mount) < 0)
 		return -1;
-	if (r->slot && buf_addf(g->out, g->err, "  credential %s (%s)", r->route->token_ref, auth) < 0)
+	if (r->slot &&
+	    buf_addf(g->out, g->err, "  credential %s (%s)", r->route->token_ref, auth) < 0)
 		return -1;
 	return buf_addc(g->out, '\n', g->err);
 }
@@ -213,8 +216,8 @@ static int add_red(struct page *g, const char *prefix, const struct str_list *l)
 
 		if (buf_addf(g->out, g->err, "  %s%s", g->colour ? RED : "", prefix) < 0)
 			return -1;
-		if (str_has_ctl(s) || !str_is_utf8(s) ? json_quote(g->out, s, g->err) < 0 :
-							buf_add(g->out, s, g->err) < 0)
+		if (str_has_ctl(s) || !str_is_utf8(s) ? json_quote(g->out, s, g->err) < 0
+						      : buf_add(g->out, s, g->err) < 0)
 			return -1;
 		if (buf_addf(g->out, g->err, "%s\n", g->colour ? RESET : "") < 0)
 			return -1;

@@ -11,14 +11,15 @@ struct provider_env {
 };
 
 struct provider_info {
-	const char *name;		/* as in `agent.provider` */
-	const char *dockerfile;		/* embedded file its image is built from; NULL: none */
-	const char *const *hosts;	/* it cannot work without these; NULL-terminated */
-	const char *const *command;	/* interactive session; NULL: the bottle must name one */
-	const char *const *headless;	/* without a terminal; NULL: takes no prompt */
-	const char *prompt_option;	/* comes before the prompt of a headless session; NULL: none */
-	const char *system_file;	/* where its system prompt lies in the box */
-	const char *system_file_option; /* comes before that path in the command; NULL: found by itself */
+	const char *name;            /* as in `agent.provider` */
+	const char *dockerfile;      /* embedded file its image is built from; NULL: none */
+	const char *const *hosts;    /* it cannot work without these; NULL-terminated */
+	const char *const *command;  /* interactive session; NULL: the bottle must name one */
+	const char *const *headless; /* without a terminal; NULL: takes no prompt */
+	const char *prompt_option;   /* comes before the prompt of a headless session; NULL: none */
+	const char *system_file;     /* where its system prompt lies in the box */
+	const char *system_file_option; /* comes before that path in the command; NULL: found by
+					   itself */
 };
 const struct provider_info *provider_get(enum provider p);
 

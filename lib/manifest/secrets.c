@@ -42,20 +42,24 @@ static int check_credential(const struct secret *e, bool basic, struct err *err)
 	if (v.n == 0)
 		return err_set(err, E_BAD, "host variable %s is empty", e->source);
 	if (str_has_ctl(v))
-		return err_set(err, E_BAD, "host variable %s holds a line break or another control "
-			       "character", e->source);
+		return err_set(err, E_BAD,
+			       "host variable %s holds a line break or another control "
+			       "character",
+			       e->source);
 	if (v.p[0] == ' ' || v.p[v.n - 1] == ' ')
 		return err_set(err, E_BAD, "host variable %s begins or ends with a space",
 			       e->source);
 	/* RFC 7617 2: user-id and password, separated by a colon */
 	if (basic && str_chr(v, ':', 0) < 0)
-		return err_set(err, E_BAD, "host variable %s: Basic wants user:password, it has no "
-			       "colon", e->source);
+		return err_set(err, E_BAD,
+			       "host variable %s: Basic wants user:password, it has no "
+			       "colon",
+			       e->source);
 	return 0;
 }
 
-static int gather_credentials(const struct plan *p, const struct host_env *env,
-			      struct secrets *s, struct err *err)
+static int gather_credentials(const struct plan *p, const struct host_env *env, struct secrets *s,
+			      struct err *err)
 {
 	for (size_t i = 0; i < p->credential_count; i++) {
 		const struct plan_credential *c = &p->credentials[i];

@@ -19,7 +19,7 @@ enum secret_kind {
 struct secret {
 	enum secret_kind kind;
 	char *name;
-	char *source;	  /* host variable; NULL for a prompt */
+	char *source;     /* host variable; NULL for a prompt */
 	struct buf value; /* secret: wiped when freed */
 };
 

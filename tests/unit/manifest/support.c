@@ -26,8 +26,7 @@ void world_write(const struct world *w, const char *path, const char *text)
 	auto_free char *dir = mem_strndup(file, (size_t)(strrchr(file, '/') - file));
 	struct err err = ERR_INIT;
 
-	if (dir_make(dir, 0700, &err) < 0 ||
-	    file_write_atomic(file, str_of(text), 0600, &err) < 0)
+	if (dir_make(dir, 0700, &err) < 0 || file_write_atomic(file, str_of(text), 0600, &err) < 0)
 		fail_msg("%s", err.text);
 }
 
@@ -68,8 +67,8 @@ const char *world_error(const struct world *w)
 
 struct bottle *bottle_of(const char *head, struct notes *notes, struct err *err)
 {
-	static const struct home home = { .dir = (char *)(uintptr_t)"/none",
-					  .user = (char *)(uintptr_t)"/none" };
+	static const struct home home = { .dir = (char *)(uintptr_t) "/none",
+					  .user = (char *)(uintptr_t) "/none" };
 	auto_free char *text = mem_printf("---\n%s---\n", head);
 
 	return bottle_parse(&home, "b", str_of(text), "b.md", notes, err);

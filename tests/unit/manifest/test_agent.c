@@ -8,20 +8,20 @@
 static void test_parse(void **state)
 {
 	struct err err = ERR_INIT;
-	auto_agent struct agent *a =
-		agent_parse("dev", STR("---\n"
-				       "bottle: web\n"
-				       "skills: [review, a_b-2]\n"
-				       "name: whatever\n"
-				       "description: Writes code\n"
-				       "model: opus\n"
-				       "color: red\n"
-				       "memory: user\n"
-				       "tools: [Read, {x: y}]\n"
-				       "---\n"
-				       "\n"
-				       "You write code.\n"),
-			    "a.md", false, &err);
+	auto_agent struct agent *a = agent_parse("dev",
+						 STR("---\n"
+						     "bottle: web\n"
+						     "skills: [review, a_b-2]\n"
+						     "name: whatever\n"
+						     "description: Writes code\n"
+						     "model: opus\n"
+						     "color: red\n"
+						     "memory: user\n"
+						     "tools: [Read, {x: y}]\n"
+						     "---\n"
+						     "\n"
+						     "You write code.\n"),
+						 "a.md", false, &err);
 
 	(void)state;
 	if (!a)
@@ -122,8 +122,9 @@ static void test_lookup(void **state)
 
 static void test_names(void **state)
 {
-	static const char *const bad[] = { "", "./", "../dev", "./../dev", "dev/x", "/etc/passwd",
-					   ".//dev", "Dev", "dev.md", "././dev" };
+	static const char *const bad[] = { "",       "./",          "../dev", "./../dev",
+					   "dev/x",  "/etc/passwd", ".//dev", "Dev",
+					   "dev.md", "././dev" };
 	struct world w;
 
 	(void)state;

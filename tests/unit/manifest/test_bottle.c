@@ -63,7 +63,8 @@ static void test_document(void **state)
 		  "b.md:2:1: unknown key 'suprvise' in bottle (did you mean 'supervise'?); "
 		  "accepted: extends, agent, env, git, git_user, egress, repository_agents, "
 		  "egress_proxy, supervise" },
-		{ "supervise: yes\n", "b.md:2:12: 'supervise' must be true or false, not a string" },
+		{ "supervise: yes\n",
+		  "b.md:2:12: 'supervise' must be true or false, not a string" },
 		{ "repository_agents: \"true\"\n",
 		  "b.md:2:20: 'repository_agents' must be true or false, not a string" },
 	};
@@ -75,7 +76,8 @@ static void test_document(void **state)
 static void test_extends(void **state)
 {
 	static const struct error_case cases[] = {
-		{ "extends: [a, ../b]\n", "b.md:2:14: extends: '../b' is not the name of a bottle" },
+		{ "extends: [a, ../b]\n",
+		  "b.md:2:14: extends: '../b' is not the name of a bottle" },
 		{ "extends: A\n", "b.md:2:10: extends: 'A' is not the name of a bottle" },
 		{ "extends: [a, b, a]\n", "b.md:2:17: extends: 'a' is there twice" },
 		{ "extends: {a: b}\n",
@@ -101,7 +103,8 @@ static void test_agent(void **state)
 					    "  command: [sh, -c, \"a b\\nc\"]\n"
 					    "  user: 1001:1001\n"
 					    "  workdir: /srv/work\n");
-	auto_bottle struct bottle *one = must("agent: {provider: codex, command: fish, user: dev}\n");
+	auto_bottle struct bottle *one =
+		must("agent: {provider: codex, command: fish, user: dev}\n");
 
 	(void)state;
 	assert_int_equal(b->agent.provider, PROVIDER_CUSTOM);
@@ -182,14 +185,10 @@ static void test_env(void **state)
 		enum env_kind kind;
 		const char *value;
 	} want[] = {
-		{ "A", ENV_LITERAL, "text" },
-		{ "PORT", ENV_LITERAL, "8080" },
-		{ "EMPTY", ENV_LITERAL, "" },
-		{ "KEY", ENV_PROMPT, "the key of the shop" },
-		{ "ASK", ENV_PROMPT, "ASK" },
-		{ "HOST", ENV_HOST, "HOST_VAR" },
-		{ "NO", ENV_LITERAL, "no" },
-		{ "_x9", ENV_LITERAL, "a\tb" },
+		{ "A", ENV_LITERAL, "text" }, { "PORT", ENV_LITERAL, "8080" },
+		{ "EMPTY", ENV_LITERAL, "" }, { "KEY", ENV_PROMPT, "the key of the shop" },
+		{ "ASK", ENV_PROMPT, "ASK" }, { "HOST", ENV_HOST, "HOST_VAR" },
+		{ "NO", ENV_LITERAL, "no" },  { "_x9", ENV_LITERAL, "a\tb" },
 	};
 
 	(void)state;
@@ -284,17 +283,18 @@ static void test_git_user(void **state)
 
 static void test_egress(void **state)
 {
-	auto_bottle struct bottle *b = must("egress:\n"
-					    "  allowlist: [Example.COM., '*.x.test', 192.0.2.1]\n"
-					    "  dlp_action: warn\n"
-					    "  dlp_allow: [{host: API.test, rule: aws-access_key2}]\n"
-					    "  upstream_proxy: http://Proxy.test:3128/\n"
-					    "  upstream_ca: [LICENSE]\n"
-					    "  resolve: ['Git.test:443:10.0.0.5', 'a.test:80:[fd00::0:1]',\n"
-					    "            'b.test:80:fd00::2']\n"
-					    "  allow_private: [10.0.0.0/8, 'fd00:0::/8']\n"
-					    "supervise: true\n"
-					    "repository_agents: true\n");
+	auto_bottle struct bottle *b =
+		must("egress:\n"
+		     "  allowlist: [Example.COM., '*.x.test', 192.0.2.1]\n"
+		     "  dlp_action: warn\n"
+		     "  dlp_allow: [{host: API.test, rule: aws-access_key2}]\n"
+		     "  upstream_proxy: http://Proxy.test:3128/\n"
+		     "  upstream_ca: [LICENSE]\n"
+		     "  resolve: ['Git.test:443:10.0.0.5', 'a.test:80:[fd00::0:1]',\n"
+		     "            'b.test:80:fd00::2']\n"
+		     "  allow_private: [10.0.0.0/8, 'fd00:0::/8']\n"
+		     "supervise: true\n"
+		     "repository_agents: true\n");
 	const struct bottle_egress *e = &b->egress;
 
 	(void)state;
@@ -412,14 +412,15 @@ static void test_load(void **state)
 	world_init(&w);
 	world_write(&w, "home/files/ca.pem", "x");
 	world_write(&w, "user/Dockerfile", "FROM scratch\n");
-	world_bottle(&w, "web", "agent: {dockerfile: ~/Dockerfile, rootfs: ../files}\n"
-				"egress: {upstream_ca: [../files/ca.pem]}\n");
+	world_bottle(&w, "web",
+		     "agent: {dockerfile: ~/Dockerfile, rootfs: ../files}\n"
+		     "egress: {upstream_ca: [../files/ca.pem]}\n");
 	b = bottle_load(&w.home, "web", &w.notes, &w.err);
 	assert_non_null(b);
 	assert_true(str_ends(str_of(b->agent.dockerfile), STR("/user/Dockerfile")));
 	assert_true(str_ends(str_of(b->agent.rootfs), STR("/home/bottles/../files")));
-	assert_true(str_ends(str_of(b->egress.upstream_ca.v[0]),
-			     STR("/home/bottles/../files/ca.pem")));
+	assert_true(
+		str_ends(str_of(b->egress.upstream_ca.v[0]), STR("/home/bottles/../files/ca.pem")));
 	bottle_free(b);
 
 	assert_null(bottle_load(&w.home, "wev", &w.notes, &w.err));
@@ -463,20 +464,13 @@ static void test_load_bad_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_empty),
-		cmocka_unit_test(test_document),
-		cmocka_unit_test(test_extends),
-		cmocka_unit_test(test_agent),
-		cmocka_unit_test(test_agent_errors),
-		cmocka_unit_test(test_env),
-		cmocka_unit_test(test_env_nearly),
-		cmocka_unit_test(test_env_errors),
-		cmocka_unit_test(test_env_long),
-		cmocka_unit_test(test_git_user),
-		cmocka_unit_test(test_egress),
-		cmocka_unit_test(test_egress_errors),
-		cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_empty),         cmocka_unit_test(test_document),
+		cmocka_unit_test(test_extends),       cmocka_unit_test(test_agent),
+		cmocka_unit_test(test_agent_errors),  cmocka_unit_test(test_env),
+		cmocka_unit_test(test_env_nearly),    cmocka_unit_test(test_env_errors),
+		cmocka_unit_test(test_env_long),      cmocka_unit_test(test_git_user),
+		cmocka_unit_test(test_egress),        cmocka_unit_test(test_egress_errors),
+		cmocka_unit_test(test_too_many),      cmocka_unit_test(test_load),
 		cmocka_unit_test(test_load_bad_file),
 	};
 

@@ -7,8 +7,9 @@
 #define KEY "-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n"
 
 static const char *const environment[] = {
-	"HOME", "/home/u", "ONE", "to\"ken", "HOST", "two\nlines", "SSL_CERT_FILE",
-	"tests/manifests/home/keys/corporate.pem", NULL,
+	"HOME", "/home/u",    "ONE",           "to\"ken",
+	"HOST", "two\nlines", "SSL_CERT_FILE", "tests/manifests/home/keys/corporate.pem",
+	NULL,
 };
 
 struct made {
@@ -57,9 +58,8 @@ static void test_egress_proxy(void **state)
 	     "env: {A: '${HOST}'}\n"
 	     "egress_proxy: {routes: [{host: a.test, auth: {scheme: Bearer, token_ref: ONE}}]}\n",
 	     "");
-	assert_int_equal(bundle_egress_proxy(t.p, &t.s, STR(CERT KEY), &upstream_ca, &out,
-					     &t.w.err),
-			 0);
+	assert_int_equal(
+		bundle_egress_proxy(t.p, &t.s, STR(CERT KEY), &upstream_ca, &out, &t.w.err), 0);
 #define CERT_JSON "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n"
 #define KEY_JSON "-----BEGIN PRIVATE KEY-----\\nBBBB\\n-----END PRIVATE KEY-----\\n"
 	auto_free char *want = mem_printf(
@@ -118,8 +118,8 @@ static void test_agent(void **state)
 	assert_true(str_eqz(json_str(json_get(json_at(files, 0), "content")), CERT));
 	assert_true(str_eqz(json_str(json_get(json_at(files, 0), "mode")), "0444"));
 	assert_true(str_eqz(json_str(json_get(json_at(files, 1), "path")), PLAN_PROMPT));
-	assert_true(str_eqz(json_str(json_get(json_at(files, 1), "content")),
-			    "You are careful.\n"));
+	assert_true(
+		str_eqz(json_str(json_get(json_at(files, 1), "content")), "You are careful.\n"));
 	unmake(&t);
 }
 

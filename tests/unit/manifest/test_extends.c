@@ -27,21 +27,22 @@ static void test_merge(void **state)
 	world_init(&w);
 	world_write(&w, "home/bottles/key", "k");
 	world_write(&w, "home/bottles/Dockerfile", "FROM scratch\n");
-	world_bottle(&w, "one",
-		     "agent: {provider: codex, image: one, user: u1, workdir: /one, command: [a, b]}\n"
-		     "env: {A: one, B: one}\n"
-		     "git_user: {name: One, email: one@a.test}\n"
-		     "egress:\n"
-		     "  allowlist: [a.test, b.test]\n"
-		     "  dlp_action: warn\n"
-		     "  dlp_allow: [{host: a.test, rule: r1}]\n"
-		     "  upstream_proxy: http://one.test:1\n"
-		     "  resolve: ['a.test:1:10.0.0.1']\n"
-		     "  allow_private: [10.0.0.0/8]\n"
-		     "  upstream_ca: [key]\n"
-		     "egress_proxy: {routes: [{host: r1.test}, {host: r2.test, methods: [GET]}]}\n"
-		     "supervise: true\n"
-		     "repository_agents: true\n");
+	world_bottle(
+		&w, "one",
+		"agent: {provider: codex, image: one, user: u1, workdir: /one, command: [a, b]}\n"
+		"env: {A: one, B: one}\n"
+		"git_user: {name: One, email: one@a.test}\n"
+		"egress:\n"
+		"  allowlist: [a.test, b.test]\n"
+		"  dlp_action: warn\n"
+		"  dlp_allow: [{host: a.test, rule: r1}]\n"
+		"  upstream_proxy: http://one.test:1\n"
+		"  resolve: ['a.test:1:10.0.0.1']\n"
+		"  allow_private: [10.0.0.0/8]\n"
+		"  upstream_ca: [key]\n"
+		"egress_proxy: {routes: [{host: r1.test}, {host: r2.test, methods: [GET]}]}\n"
+		"supervise: true\n"
+		"repository_agents: true\n");
 	world_bottle(&w, "two",
 		     "agent: {dockerfile: Dockerfile}\n"
 		     "env: {B: two, C: two}\n"
@@ -164,32 +165,34 @@ static void test_missing(void **state)
 	world_bottle(&w, "a", "supervise: true\nextends: [b]\n");
 	world_bottle(&w, "b", "extends: bass\n");
 	world_bottle(&w, "base", "");
-	must_fail(&w, "a", "@/home/bottles/b.md:2:10: extends: no bottle 'bass' in @/home/bottles "
-			   "(did you mean 'base'?)");
+	must_fail(&w, "a",
+		  "@/home/bottles/b.md:2:10: extends: no bottle 'bass' in @/home/bottles "
+		  "(did you mean 'base'?)");
 	assert_int_equal(w.err.code, E_NOTFOUND);
 	must_fail(&w, "x", "no bottle 'x' in @/home/bottles (did you mean 'a'?)");
 	world_bottle(&w, "bass", "supervise: 1\n");
-	must_fail(&w, "a", "@/home/bottles/bass.md:2:12: 'supervise' must be true or false, not a "
-			   "number");
+	must_fail(&w, "a",
+		  "@/home/bottles/bass.md:2:12: 'supervise' must be true or false, not a "
+		  "number");
 	world_fini(&w);
 }
 
 static void test_bounds(void **state)
 {
 	struct world w;
-	auto_buf many = BUF_INIT(KIB(4));
 
 	(void)state;
 	world_init(&w);
 	for (int i = 0; i < 30; i++) {
 		auto_free char *name = mem_printf("deep%c%c", 'a' + i / 26, 'a' + i % 26);
-		auto_free char *head = mem_printf("extends: deep%c%c\n", 'a' + (i + 1) / 26,
-						  'a' + (i + 1) % 26);
+		auto_free char *head =
+			mem_printf("extends: deep%c%c\n", 'a' + (i + 1) / 26, 'a' + (i + 1) % 26);
 
 		world_bottle(&w, name, head);
 	}
-	must_fail(&w, "deepaa", "@/home/bottles/deepaq.md:2:10: extends goes more than 16 levels "
-				"deep");
+	must_fail(&w, "deepaa",
+		  "@/home/bottles/deepaq.md:2:10: extends goes more than 16 levels "
+		  "deep");
 	assert_int_equal(w.err.code, E_LIMIT);
 
 	/* two parents on each of seven levels would be 2^8 - 1 reads */
@@ -274,9 +277,9 @@ static void test_whole_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_merge),	cmocka_unit_test(test_order),
-		cmocka_unit_test(test_cycles),	cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_bounds),	cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_merge),         cmocka_unit_test(test_order),
+		cmocka_unit_test(test_cycles),        cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_bounds),        cmocka_unit_test(test_whole),
 		cmocka_unit_test(test_whole_allowed),
 	};
 

@@ -57,7 +57,9 @@ static void test_refused(void **state)
 		{ STR("---\ra: 1\r---\r"), "f:1:4: control character 0x0d: not a text file" },
 		{ STR("---\n---\r\r\n"), "f:2:4: control character 0x0d: not a text file" },
 		{ STR("---\na: \xff\n---\n"), "f:2:1: not UTF-8" },
-		{ STR("\x7f" "ELF\x02\x01"), "f:1:1: control character 0x7f: not a text file" },
+		{ STR("\x7f"
+		      "ELF\x02\x01"),
+		  "f:1:1: control character 0x7f: not a text file" },
 	};
 
 	(void)state;

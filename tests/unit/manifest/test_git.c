@@ -138,7 +138,8 @@ static void test_errors(void **state)
 		  "b.md:3:79: hold: expected a time such as 90s, 10m or 2h, at most 24h" },
 		{ NAME UP KEY ", push: {hold: [1]}",
 		  "b.md:3:79: hold: expected a time such as 90s, 10m or 2h, at most 24h" },
-		{ NAME UP KEY "}\n  - {Name: A, " UP KEY, "b.md:4:12: Name 'A' is already in line 3" },
+		{ NAME UP KEY "}\n  - {Name: A, " UP KEY,
+		  "b.md:4:12: Name 'A' is already in line 3" },
 	};
 	bool same = true;
 
@@ -164,8 +165,8 @@ static void test_hold(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		auto_free char *head = mem_printf("git: [{" NAME UP KEY ", push: {hold: %s}}]\n",
-						  cases[i].text);
+		auto_free char *head =
+			mem_printf("git: [{" NAME UP KEY ", push: {hold: %s}}]\n", cases[i].text);
 		auto_bottle struct bottle *b = bottle_of(head, NULL, NULL);
 
 		assert_non_null(b);

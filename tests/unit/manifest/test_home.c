@@ -8,18 +8,27 @@ static void test_find(void **state)
 		const char *env[5];
 		const char *dir, *user, *error;
 	} cases[] = {
-		{ { "HOME", "/nonexistent/u", NULL }, "/nonexistent/u/.bottle", "/nonexistent/u",
+		{ { "HOME", "/nonexistent/u", NULL },
+		  "/nonexistent/u/.bottle",
+		  "/nonexistent/u",
 		  NULL },
-		{ { "HOME", "/nonexistent/u", "BOTTLE_HOME", "/srv/b", NULL }, "/srv/b",
-		  "/nonexistent/u", NULL },
+		{ { "HOME", "/nonexistent/u", "BOTTLE_HOME", "/srv/b", NULL },
+		  "/srv/b",
+		  "/nonexistent/u",
+		  NULL },
 		{ { "HOME", "/nonexistent/u", "BOTTLE_HOME", "", NULL },
-		  "/nonexistent/u/.bottle", "/nonexistent/u", NULL },
+		  "/nonexistent/u/.bottle",
+		  "/nonexistent/u",
+		  NULL },
 		{ { "BOTTLE_HOME", "/srv/b", NULL }, "/srv/b", NULL, NULL },
-		{ { "BOTTLE_HOME", "srv/b", NULL }, NULL, NULL,
+		{ { "BOTTLE_HOME", "srv/b", NULL },
+		  NULL,
+		  NULL,
 		  "BOTTLE_HOME=srv/b: not an absolute path" },
-		{ { NULL }, NULL, NULL,
-		  "neither BOTTLE_HOME nor HOME is set to an absolute path" },
-		{ { "HOME", "u", NULL }, NULL, NULL,
+		{ { NULL }, NULL, NULL, "neither BOTTLE_HOME nor HOME is set to an absolute path" },
+		{ { "HOME", "u", NULL },
+		  NULL,
+		  NULL,
 		  "neither BOTTLE_HOME nor HOME is set to an absolute path" },
 	};
 
@@ -61,7 +70,8 @@ static void test_legacy(void **state)
 		assert_int_equal(home_find(&env, &h, &w.notes, &w.err), -1);
 		text = mem_printf("@/%.*s is the predecessor's; this program reads @/user/.bottle, "
 				  "which does not exist",
-				  (int)strlen(old[i]) - (str_ends(str_of(old[i]), STR("/x")) ? 2 : 0),
+				  (int)strlen(old[i]) -
+					  (str_ends(str_of(old[i]), STR("/x")) ? 2 : 0),
 				  old[i]);
 		assert_string_equal(world_error(&w), text);
 		assert_non_null(strstr(w.notes.recipe, "mkdir -p ~/.bottle/bottles"));
@@ -170,9 +180,9 @@ static void test_resolve(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find),	   cmocka_unit_test(test_legacy),
-		cmocka_unit_test(test_list),	   cmocka_unit_test(test_list_fails),
-		cmocka_unit_test(test_name),	   cmocka_unit_test(test_resolve),
+		cmocka_unit_test(test_find), cmocka_unit_test(test_legacy),
+		cmocka_unit_test(test_list), cmocka_unit_test(test_list_fails),
+		cmocka_unit_test(test_name), cmocka_unit_test(test_resolve),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,9 +29,21 @@ static void test_ok(void **state)
 	static const char *const good[] = { "dev-a1b2c", "a-00000", "my-agent-2-zzzzz",
 					    "dev-a1b2c-2", "dev-a1b2c-99" };
 	static const char *const bad[] = {
-		"",	       "dev",	      "dev-",	      "dev-a1b2",     "dev-a1b2cd",
-		"-a1b2c",      "Dev-a1b2c",   "dev-A1b2c",    "1dev-a1b2c",   "dev_a1b2c",
-		"dev-a1b2c-1", "dev-a1b2c-0", "dev-a1b2c-02", "dev-a1b2c-100", "../x-a1b2c",
+		"",
+		"dev",
+		"dev-",
+		"dev-a1b2",
+		"dev-a1b2cd",
+		"-a1b2c",
+		"Dev-a1b2c",
+		"dev-A1b2c",
+		"1dev-a1b2c",
+		"dev_a1b2c",
+		"dev-a1b2c-1",
+		"dev-a1b2c-0",
+		"dev-a1b2c-02",
+		"dev-a1b2c-100",
+		"../x-a1b2c",
 		"dev-a1b2c\n",
 	};
 	char name[MANIFEST_NAME_MAX + 1], id[IDENTITY_MAX + 1];

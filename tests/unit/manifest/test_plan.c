@@ -8,9 +8,9 @@
 
 /* Values that must turn up nowhere in a plan. */
 static const char *const environment[] = {
-	"HOME",		 "/home/u",	 "CLAUDE_TOKEN",  "secret-claude", "GH_TOKEN",
-	"secret-github", "CORP_LOGIN",	 "ann:secret-pw", "HOST_CI_TOKEN", "secret-ci",
-	NULL,
+	"HOME",          "/home/u",       "CLAUDE_TOKEN", "secret-claude",
+	"GH_TOKEN",      "secret-github", "CORP_LOGIN",   "ann:secret-pw",
+	"HOST_CI_TOKEN", "secret-ci",     NULL,
 };
 
 /* A manifest from two heads, and the plan of it. */
@@ -154,11 +154,13 @@ static void test_refused(void **state)
 		{ "", "env: {A: '${UNSET}'}\n", false, NULL, NULL, E_BAD,
 		  "@/home/bottles/b.md:2:10: env: 'A' copies host variable UNSET, which is not "
 		  "set" },
-		{ "", "egress_proxy: {routes: [{host: a.test,\n"
+		{ "",
+		  "egress_proxy: {routes: [{host: a.test,\n"
 		  "  auth: {scheme: Bearer, token_ref: UNSET}}]}\n",
 		  false, NULL, NULL, E_BAD,
 		  "@/home/bottles/b.md:2:25: token_ref: host variable UNSET is not set" },
-		{ "", "egress_proxy: {routes: [{host: a.test,\n"
+		{ "",
+		  "egress_proxy: {routes: [{host: a.test,\n"
 		  "  auth: {scheme: Bearer, token_ref: BLANK}}]}\n",
 		  false, NULL, NULL, E_BAD,
 		  "@/home/bottles/b.md:2:25: token_ref: host variable BLANK is empty" },
@@ -247,17 +249,18 @@ static void test_image(void **state)
 static void test_routes(void **state)
 {
 	struct made t;
-	struct plan *p = make(&t, "egress:\n"
-				  "  allowlist: [a.test, c.test, y.x.test, '*.y.x.test', '*.z.test',\n"
-				  "              e.test, f.w.test, chatgpt.com]\n"
-				  "egress_proxy:\n"
-				  "  routes:\n"
-				  "    - {host: b.test}\n"
-				  "    - {host: a.test, methods: [GET]}\n"
-				  "    - {host: '*.x.test', path_allowlist: [/p]}\n"
-				  "    - {host: 'e.test:8443', methods: [GET]}\n"
-				  "    - {host: '*.w.test:8443', methods: [GET]}\n"
-				  "agent: {provider: codex}\n");
+	struct plan *p =
+		make(&t, "egress:\n"
+			 "  allowlist: [a.test, c.test, y.x.test, '*.y.x.test', '*.z.test',\n"
+			 "              e.test, f.w.test, chatgpt.com]\n"
+			 "egress_proxy:\n"
+			 "  routes:\n"
+			 "    - {host: b.test}\n"
+			 "    - {host: a.test, methods: [GET]}\n"
+			 "    - {host: '*.x.test', path_allowlist: [/p]}\n"
+			 "    - {host: 'e.test:8443', methods: [GET]}\n"
+			 "    - {host: '*.w.test:8443', methods: [GET]}\n"
+			 "agent: {provider: codex}\n");
 	auto_buf got = BUF_INIT(KIB(4));
 
 	(void)state;
@@ -306,12 +309,13 @@ static void test_provider_host_covered(void **state)
 static void test_credentials(void **state)
 {
 	struct made t;
-	struct plan *p = make(&t, "egress_proxy:\n"
-				  "  routes:\n"
-				  "    - {host: a, auth: {scheme: Bearer, token_ref: GH_TOKEN}}\n"
-				  "    - {host: b}\n"
-				  "    - {host: c, auth: {scheme: token, token_ref: CLAUDE_TOKEN}}\n"
-				  "    - {host: d, auth: {scheme: Basic, token_ref: GH_TOKEN}}\n");
+	struct plan *p =
+		make(&t, "egress_proxy:\n"
+			 "  routes:\n"
+			 "    - {host: a, auth: {scheme: Bearer, token_ref: GH_TOKEN}}\n"
+			 "    - {host: b}\n"
+			 "    - {host: c, auth: {scheme: token, token_ref: CLAUDE_TOKEN}}\n"
+			 "    - {host: d, auth: {scheme: Basic, token_ref: GH_TOKEN}}\n");
 
 	(void)state;
 	assert_int_equal(p->credential_count, 2);
@@ -332,17 +336,17 @@ static void test_credentials(void **state)
 static void test_routes_json(void **state)
 {
 	struct made t;
-	struct plan *p = make(&t,
-			      "egress_proxy:\n"
-			      "  routes:\n"
-			      "    - host: 'A.test:8443'\n"
-			      "      path_allowlist: [/v1]\n"
-			      "      methods: [GET]\n"
-			      "      mount: /a\n"
-			      "      auth: {scheme: 'header:X-Key', token_ref: GH_TOKEN}\n"
-			      "    - {host: '[::1]:443', pass_authorization: true}\n"
-			      "    - {host: c.test, tls: passthrough}\n"
-			      "    - {host: d.test, auth: {scheme: Basic, token_ref: CORP_LOGIN}}\n");
+	struct plan *p =
+		make(&t, "egress_proxy:\n"
+			 "  routes:\n"
+			 "    - host: 'A.test:8443'\n"
+			 "      path_allowlist: [/v1]\n"
+			 "      methods: [GET]\n"
+			 "      mount: /a\n"
+			 "      auth: {scheme: 'header:X-Key', token_ref: GH_TOKEN}\n"
+			 "    - {host: '[::1]:443', pass_authorization: true}\n"
+			 "    - {host: c.test, tls: passthrough}\n"
+			 "    - {host: d.test, auth: {scheme: Basic, token_ref: CORP_LOGIN}}\n");
 
 	(void)state;
 	assert_string_equal(p->routes_json,
@@ -373,10 +377,9 @@ static void test_env(void **state)
 		{ "NO_PROXY", "localhost,127.0.0.1,egress-proxy" },
 		{ "no_proxy", "localhost,127.0.0.1,egress-proxy" },
 		{ "NODE_USE_ENV_PROXY", "1" },
-		{ "JAVA_TOOL_OPTIONS",
-		  "-Dhttp.proxyHost=egress-proxy -Dhttp.proxyPort=9099 "
-		  "-Dhttps.proxyHost=egress-proxy -Dhttps.proxyPort=9099 "
-		  "-Dhttp.nonProxyHosts=localhost|127.0.0.1|egress-proxy" },
+		{ "JAVA_TOOL_OPTIONS", "-Dhttp.proxyHost=egress-proxy -Dhttp.proxyPort=9099 "
+				       "-Dhttps.proxyHost=egress-proxy -Dhttps.proxyPort=9099 "
+				       "-Dhttp.nonProxyHosts=localhost|127.0.0.1|egress-proxy" },
 		{ "NODE_EXTRA_CA_CERTS", "/run/bottle/ca.pem" },
 		{ "SSL_CERT_FILE", "/run/bottle/ca-bundle.pem" },
 		{ "CODEX_CA_CERTIFICATE", "/run/bottle/ca-bundle.pem" },
@@ -406,7 +409,7 @@ static void test_env(void **state)
 	unload(&t);
 }
 
-#define OAUTH                                                                           \
+#define OAUTH                                                                          \
 	"egress_proxy: {routes: [{host: api.anthropic.com, role: claude_code_oauth,\n" \
 	"  auth: {scheme: Bearer, token_ref: CLAUDE_TOKEN}}]}\n"
 
@@ -425,8 +428,9 @@ static void test_oauth(void **state)
 	unload(&t);
 
 	/* all of it gives way to env */
-	p = make(&t, OAUTH "env: {CLAUDE_CODE_OAUTH_TOKEN: '${CLAUDE_TOKEN}', DISABLE_TELEMETRY: x,\n"
-			   "      DISABLE_ERROR_REPORTING: '', HTTP_PROXY: mine}\n");
+	p = make(&t,
+		 OAUTH "env: {CLAUDE_CODE_OAUTH_TOKEN: '${CLAUDE_TOKEN}', DISABLE_TELEMETRY: x,\n"
+		       "      DISABLE_ERROR_REPORTING: '', HTTP_PROXY: mine}\n");
 	e = env_get(p, "CLAUDE_CODE_OAUTH_TOKEN");
 	assert_int_equal(e->kind, PLAN_ENV_HOST);
 	assert_null(e->value);
@@ -619,8 +623,8 @@ static void test_red_repository(void **state)
 	t.p = plan_make(&t.m, &in, &t.w.err);
 	assert_non_null(t.p);
 	assert_int_equal(t.p->red.n, 1);
-	assert_true(str_starts(str_of(t.p->red.v[0]),
-			       STR("the agent comes from this repository: ")));
+	assert_true(
+		str_starts(str_of(t.p->red.v[0]), STR("the agent comes from this repository: ")));
 	assert_true(str_ends(str_of(t.p->red.v[0]), STR("/work/.bottle/agents/dev.md")));
 	unload(&t);
 }
@@ -628,14 +632,21 @@ static void test_red_repository(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_command),	    cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_image),	    cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_command),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_image),
+		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_provider_host_covered),
-		cmocka_unit_test(test_credentials), cmocka_unit_test(test_routes_json),
-		cmocka_unit_test(test_env),	    cmocka_unit_test(test_oauth),
-		cmocka_unit_test(test_secret_env),  cmocka_unit_test(test_objects),
-		cmocka_unit_test(test_unsupported), cmocka_unit_test(test_git),
-		cmocka_unit_test(test_red),	    cmocka_unit_test(test_red_repository),
+		cmocka_unit_test(test_credentials),
+		cmocka_unit_test(test_routes_json),
+		cmocka_unit_test(test_env),
+		cmocka_unit_test(test_oauth),
+		cmocka_unit_test(test_secret_env),
+		cmocka_unit_test(test_objects),
+		cmocka_unit_test(test_unsupported),
+		cmocka_unit_test(test_git),
+		cmocka_unit_test(test_red),
+		cmocka_unit_test(test_red_repository),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

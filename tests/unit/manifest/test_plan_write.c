@@ -9,9 +9,9 @@
 #include "manifest/plan.h"
 
 static const char *const environment[] = {
-	"HOME",		 "/home/u",	 "CLAUDE_TOKEN",  "secret-claude", "GH_TOKEN",
-	"secret-github", "CORP_LOGIN",	 "ann:secret-pw", "HOST_CI_TOKEN", "secret-ci",
-	NULL,
+	"HOME",          "/home/u",       "CLAUDE_TOKEN", "secret-claude",
+	"GH_TOKEN",      "secret-github", "CORP_LOGIN",   "ann:secret-pw",
+	"HOST_CI_TOKEN", "secret-ci",     NULL,
 };
 
 struct sample {
@@ -24,8 +24,9 @@ static void sample_make(struct sample *s, const char *agent, enum plan_cwd cwd_m
 	static char dir[] = "tests/manifests/home", user[] = "/home/u";
 	static const struct home home = { .dir = dir, .user = user };
 	struct host_env env = env_of(environment);
-	struct plan_input in = { .identity = "dev-a1b2c", .env = &env, .cwd = "/home/u/my src",
-				 .cwd_mode = cwd_mode };
+	struct plan_input in = {
+		.identity = "dev-a1b2c", .env = &env, .cwd = "/home/u/my src", .cwd_mode = cwd_mode
+	};
 	struct err err = ERR_INIT;
 
 	if (manifest_load(&home, agent, "/nonexistent", &s->m, NULL, &err) < 0)
@@ -170,7 +171,7 @@ static void test_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_full),	cmocka_unit_test(test_plain),
+		cmocka_unit_test(test_full),         cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_json_is_json), cmocka_unit_test(test_colour),
 		cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_limit),
 	};

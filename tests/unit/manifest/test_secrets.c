@@ -2,11 +2,11 @@
 
 #include "manifest/secrets.h"
 
-#define BOTTLE                                                                      \
+#define BOTTLE                                                                           \
 	"env: {ASKED: '?the key', COPIED: '${HOST}', EMPTY: '${NOTHING}', L: literal}\n" \
-	"egress_proxy:\n"                                                           \
-	"  routes:\n"                                                               \
-	"    - {host: a.test, auth: {scheme: Bearer, token_ref: ONE}}\n"            \
+	"egress_proxy:\n"                                                                \
+	"  routes:\n"                                                                    \
+	"    - {host: a.test, auth: {scheme: Bearer, token_ref: ONE}}\n"                 \
 	"    - {host: b.test, auth: {scheme: Basic, token_ref: TWO}}\n"
 
 /* ONE, TWO, HOST and NOTHING; a plan is made with good values, then they change. */
