@@ -230,7 +230,7 @@ static int cycle_error(const struct resolver *r, size_t from, const struct where
 		       asked->line, asked->col, buf_z(&text), name);
 }
 
-/* `asked` is the place that names it, NULL for the bottle itself. */
+/* `asked` is the place that names it; without a file for the bottle that was asked for itself. */
 static int fold_chain(struct resolver *r, const char *name, const struct where *asked,
 		      struct bottle *into, struct err *err)
 {
@@ -246,7 +246,7 @@ static int fold_chain(struct resolver *r, const char *name, const struct where *
 		return err_set(err, E_LIMIT, "%s:%d:%d: extends brings in more than %d bottles",
 			       asked->file, asked->line, asked->col, MANIFEST_EXTENDS_MAX);
 	b = bottle_load(r->home, name, r->notes, err);
-	if (!b && asked && err && err->code == E_NOTFOUND)
+	if (!b && asked->file && err && err->code == E_NOTFOUND)
 		return err_wrap(err, "%s:%d:%d: extends", asked->file, asked->line, asked->col);
 	if (!b)
 		return -1;
@@ -269,9 +269,10 @@ struct bottle *extends_resolve(const struct home *h, const char *name, struct no
 {
 	auto_bottle struct bottle *whole = mem_new(struct bottle);
 	struct resolver r = { .home = h, .notes = notes };
+	const struct where nowhere = { .file = NULL };
 
 	whole->name = mem_strdup(name);
-	if (fold_chain(&r, name, NULL, whole, err) < 0 || extends_check(whole, err) < 0)
+	if (fold_chain(&r, name, &nowhere, whole, err) < 0 || extends_check(whole, err) < 0)
 		return NULL;
 	return steal(&whole);
 }

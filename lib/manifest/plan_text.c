@@ -137,6 +137,22 @@ static int add_objects(struct page *g)
 	return 0;
 }
 
+/* What a route says beyond its host. */
+static int add_rules(struct page *g, const struct bottle_route *r)
+{
+	auto_free char *auth = plan_auth_text(r);
+
+	if (!r->has_methods && !r->has_paths && buf_addz(g->out, "  all", g->err) < 0)
+		return -1;
+	if (r->has_methods && add_words(g, "  ", &r->methods, ",") < 0)
+		return -1;
+	if (r->has_paths && add_words(g, "  ", &r->paths, " ") < 0)
+		return -1;
+	if (r->mount && buf_addf(g->out, g->err, "  mount %s", r->mount) < 0)
+		return -1;
+	return auth ? buf_addf(g->out, g->err, "  credential %s (%s)", r->token_ref, auth) : 0;
+}
+
 static int add_route(struct page *g, const struct plan_route *r)
 {
 	static const char *const from[] = {
@@ -145,22 +161,10 @@ static int add_route(struct page *g, const struct plan_route *r)
 		[PLAN_ROUTE_PROVIDER] = "  (needed by the provider)",
 	};
 	auto_free char *host = plan_route_text(r);
-	auto_free char *auth = plan_auth_text(r->route);
 
-	bool all = r->source == PLAN_ROUTE_ROUTE && !r->route->has_methods && !r->route->has_paths;
-
-	if (buf_addf(g->out, g->err, "    %-32s%s%s", host, from[r->source], all ? "  all" : "") <
-	    0)
+	if (buf_addf(g->out, g->err, "    %-32s%s", host, from[r->source]) < 0)
 		return -1;
-	if (r->route && r->route->has_methods && add_words(g, "  ", &r->route->methods, ",") < 0)
-		return -1;
-	if (r->route && r->route->has_paths && add_words(g, "  ", &r->route->paths, " ") < 0)
-		return -1;
-	if (r->route && r->route->mount &&
-	    buf_addf(g->out, g->err, "  mount %s", r->route->mount) < 0)
-		return -1;
-	if (r->slot &&
-	    buf_addf(g->out, g->err, "  credential %s (%s)", r->route->token_ref, auth) < 0)
+	if (r->route && add_rules(g, r->route) < 0)
 		return -1;
 	return buf_addc(g->out, '\n', g->err);
 }
