@@ -15,6 +15,7 @@ static const char table[] =
 	"  - {host: read.test, methods: [GET, HEAD]}\n"
 	"  - {host: team.test, path_allowlist: [/team, /public/]}\n"
 	"  - {host: npm.test, path_allowlist: [/@us/, '/@us%2F']}\n"
+	"  - {host: half.test, path_allowlist: ['/@us%2F']}\n"
 	"  - {host: auth.test, path_allowlist: [/v1], auth_scheme: Bearer, token_env: "
 	"EGRESS_PROXY_TOKEN_0}\n"
 	"  - {host: empty.test, auth_scheme: Bearer, token_env: EGRESS_PROXY_TOKEN_1}\n"
@@ -195,6 +196,8 @@ static void npm_scopes_can_be_allowed(void **state)
 	assert_int_equal(decide(f, "GET", "npm.test", "/@us%2fname"), REASON_NONE);
 	assert_int_equal(decide(f, "GET", "npm.test", "/@us/name/-/name-1.0.0.tgz"), REASON_NONE);
 	assert_int_equal(decide(f, "GET", "npm.test", "/@them%2fname"), REASON_PATH_NOT_ALLOWED);
+	/* A server may read "%2f" as a separator, and that path was not allowed. */
+	assert_int_equal(decide(f, "GET", "half.test", "/@us%2fname"), REASON_PATH_NOT_ALLOWED);
 }
 
 static void an_ambiguous_path_is_refused_everywhere(void **state)

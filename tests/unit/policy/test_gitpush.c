@@ -35,6 +35,7 @@ static void every_spelling_is_a_push(void **state)
 		{ "/o/r.git/git-receive-pack;x=1", NULL },
 		{ "/o/r.git/git-receive-pack%00", NULL },
 		{ "/o/r.git/git-receive-pack%26x", NULL },
+		{ "/o/r.git/git-receive-pack/;x", NULL },
 		{ "/o/r.git/git-receive-pack%20", NULL },
 		{ "/o/r.git/git-receive-pack%3fx", NULL },
 		{ "/o/r.git/git-receive-pack%23x", NULL },

@@ -154,7 +154,7 @@ static void the_same_host_and_port_twice_is_refused(void **state)
 static void paths_are_absolute_and_have_one_reading(void **state)
 {
 	static const char *const bad[] = {
-		"team", "/a/../b",    "/a//b", "/a;b", "/a%zz", "/a\\\\b",
+		"team", "/a/../b",     "/a//b", "/a;b", "/a%zz", "/a\\\\b",
 		"/a?b", "/a/%2e%2e/b", "/a/*",  "",     "/%00",  "/a/.",
 	};
 	char text[128];
