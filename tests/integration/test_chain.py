@@ -115,7 +115,7 @@ def test_the_gates_ca(pki, tmp_path, start_proxy):
 
 
 @pytest.mark.parametrize("environment, named", [
-    ({"EGRESS_PROXY_UPSTREAM_CA": "ROOT"}, "no upstream proxy"),
+    ({"EGRESS_PROXY_UPSTREAM_CA": "ROOT"}, "EGRESS_PROXY_UPSTREAM_PROXY"),
     ({"EGRESS_PROXY_UPSTREAM_PROXY": "http://127.0.0.1:1", "EGRESS_PROXY_UPSTREAM_CA": "/no/such/file"}, "/no/such/file"),
     ({"EGRESS_PROXY_UPSTREAM_PROXY": "gate:8888"}, "EGRESS_PROXY_UPSTREAM_PROXY"),
     ({"EGRESS_PROXY_UPSTREAM_PROXY": "http://me:secret@gate:8888"}, "EGRESS_PROXY_UPSTREAM_PROXY"),

@@ -186,9 +186,9 @@ http.request({host: proxy.hostname, port: proxy.port, method: "CONNECT", path: u
               headers: {host: url.hostname + ":443"}})
   .on("connect", (answer, socket) => {
     if (answer.statusCode !== 200) throw new Error("CONNECT " + answer.statusCode);
-    const request = https.request(url, {method: process.argv[3],
-        createConnection: () => tls.connect({socket, servername: url.hostname, ALPNProtocols: ["http/1.1"]})},
-      response => {
+    const agent = new https.Agent();
+    agent.createConnection = () => tls.connect({socket, servername: url.hostname, ALPNProtocols: ["http/1.1"]});
+    const request = https.request(url, {method: process.argv[3], agent}, response => {
         let body = "";
         response.on("data", piece => body += piece);
         response.on("end", () => console.log(JSON.stringify({status: response.statusCode, headers: response.headers,
