@@ -193,10 +193,17 @@ static void send_request(struct exchange *x)
 		.on_fail = on_up_fail,
 		.on_done = on_up_done,
 	};
+	char authority[URL_HOST_MAX + 16];
 	struct err err = ERR_INIT;
 
 	x->up = h1_client_start(x->up_conn, &handler, x);
 	stream_close_after(x->up);
+	if (x->absolute) {
+		/* Inside a tunnel the request itself names neither; the destination is settled. */
+		authority_text(&x->dest, 80, authority);
+		x->req->scheme = STR("http");
+		x->req->authority = arena_str(x->req->arena, str_of(authority));
+	}
 	x->req->form = x->absolute                       ? TARGET_ABSOLUTE
 		       : x->req->form == TARGET_ASTERISK ? TARGET_ASTERISK
 							 : TARGET_ORIGIN;
