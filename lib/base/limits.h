@@ -64,6 +64,7 @@
 /* sys */
 #define LOOP_BATCH 256       /* events taken from the kernel in one round */
 #define FD_READ_SIZE KIB(16) /* one read of a file or pipe that is read whole */
+#define FILE_LOCK_TRIES 100  /* lock files that vanish between open and flock */
 #define JOB_OUT_MAX MIB(4)   /* standard output of one job */
 #define JOB_ERR_MAX KIB(64)  /* its standard error: what is more is dropped */
 #define JOB_READ_SIZE KIB(16)

@@ -197,7 +197,7 @@ static int leave(struct removal *r)
 	if (r->depth == 0)
 		return 0;
 	above = &r->levels[r->depth - 1];
-	fd = openat(r->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(r->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		failed(r, "..", NULL);
 		return -1;

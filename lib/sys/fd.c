@@ -167,27 +167,38 @@ int file_write_atomic(const char *path, struct str content, mode_t mode, struct 
 	return 0;
 }
 
+/* 1: locked; 0: the file lost its name between open and flock, so nobody else will see the lock. */
+static int try_lock(const char *path, int *ret_fd, struct err *err)
+{
+	auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct stat held, there;
+
+	if (fd < 0 && errno == ELOOP)
+		return err_set(err, E_DENIED, "%s: a symbolic link", path);
+	if (fd < 0)
+		return file_err(err, path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK)
+			return err_set(err, E_EXISTS, "%s: locked by another process", path);
+		return file_err(err, path);
+	}
+	if (fstat(fd, &held) < 0)
+		return file_err(err, path);
+	if (lstat(path, &there) < 0 || held.st_dev != there.st_dev || held.st_ino != there.st_ino)
+		return 0;
+	*ret_fd = steal_fd(&fd);
+	return 1;
+}
+
 int file_lock(const char *path, struct err *err)
 {
-	/* A file that was unlinked between open and flock is locked by nobody else: begin again. */
-	for (;;) {
-		auto_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-		struct stat held, there;
+	for (int i = 0; i < FILE_LOCK_TRIES; i++) {
+		int fd, rc = try_lock(path, &fd, err);
 
-		if (fd < 0)
-			return file_err(err, path);
-		if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-			if (errno == EWOULDBLOCK)
-				return err_set(err, E_EXISTS, "%s: locked by another process",
-					       path);
-			return file_err(err, path);
-		}
-		if (fstat(fd, &held) < 0)
-			return file_err(err, path);
-		if (lstat(path, &there) == 0 && held.st_dev == there.st_dev &&
-		    held.st_ino == there.st_ino)
-			return steal_fd(&fd);
+		if (rc != 0)
+			return rc < 0 ? -1 : fd;
 	}
+	return err_set(err, E_SYS, "%s: removed again and again while it was being locked", path);
 }
 
 char *path_join(const char *a, const char *b)

@@ -53,8 +53,8 @@ int file_write_atomic(const char *path, struct str content, mode_t mode, struct 
 
 /*
  * An exclusive advisory lock (flock) on a file that is created when missing (mode 600); a symlink
- * is refused. -1 with E_EXISTS when it is locked already. The descriptor keeps the lock; it is
- * close-on-exec.
+ * is refused (E_DENIED). -1 with E_EXISTS when it is locked already. The descriptor keeps the lock;
+ * it is close-on-exec.
  */
 int file_lock(const char *path, struct err *err) __attribute__((warn_unused_result));
 

@@ -341,7 +341,7 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 	struct loop_watch *w = s->w;
 	unsigned events = 0;
 
-	if (!w || s->gen != (uint32_t)(ev->data.u64 >> 32))
+	if (s->gen != (uint32_t)(ev->data.u64 >> 32))
 		return;
 	if (ev->events & EPOLLIN)
 		events |= LOOP_READ;

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/file.h>
@@ -349,10 +350,12 @@ static void test_lock(void **state)
 
 	assert_int_equal(symlink("lock", link), 0);
 	assert_int_equal(file_lock(link, &err), -1);
+	assert_int_equal(err.code, E_DENIED);
 }
 
 /* Stands before the C library's: takes the file away between its open and its lock. */
 static const char *unlink_at_flock;
+static bool create_at_flock; /* and puts another one in its place */
 
 int flock(int fd, int operation)
 {
@@ -360,22 +363,28 @@ int flock(int fd, int operation)
 
 	if (path)
 		assert_int_equal(unlink(path), 0);
+	if (path && create_at_flock)
+		put(path, "");
 	return (int)syscall(SYS_flock, fd, operation);
 }
 
-/* A lock on a file without a name would be worth nothing: the next one gets the same name. */
+/* A lock on a file that has lost its name would be worth nothing: others lock the name. */
 static void test_lock_of_unlinked_file(void **state)
 {
 	auto_free char *path = in_dir("lock");
-	int fd;
 
 	(void)state;
-	unlink_at_flock = path;
-	fd = file_lock(path, &err);
-	assert_true(fd >= 0);
-	assert_int_equal(file_lock(path, &err), -1);
-	assert_int_equal(err.code, E_EXISTS);
-	(void)close(fd);
+	for (int create = 0; create < 2; create++) {
+		int fd;
+
+		unlink_at_flock = path;
+		create_at_flock = create;
+		fd = file_lock(path, &err);
+		assert_true(fd >= 0);
+		assert_int_equal(file_lock(path, &err), -1);
+		assert_int_equal(err.code, E_EXISTS);
+		(void)close(fd);
+	}
 }
 
 /* ---- paths, random ---- */

@@ -24,8 +24,8 @@ struct named {
 	struct script *script;
 	char name;
 	struct named *victim; /* stopped by the callback */
-	int64_t again_ms;     /* >= 0: rearmed by the callback */
-	bool again;
+	bool again;           /* rearmed by the callback */
+	int64_t again_ms;
 };
 
 static void on_named(void *arg)
@@ -104,10 +104,14 @@ static void test_timer_rearmed_in_callback(void **state)
 	assert_string_equal(s.text, "ab");
 	once(*state);
 	assert_string_equal(s.text, "aba");
+	a.again_ms = -1000; /* no excuse for passing what is due */
+	arm(&b, &s, 'b', 0);
+	once(*state);
+	assert_string_equal(s.text, "abaab");
 	a.again = false;
 	once(*state);
 	once(*state);
-	assert_string_equal(s.text, "abaa");
+	assert_string_equal(s.text, "abaaba");
 }
 
 static void test_timer_far_future(void **state)
@@ -224,10 +228,15 @@ static void defer_second(void *arg)
 static void test_defer(void **state)
 {
 	struct defer_case c = { .loop = *state };
+	struct loop_deferred between = { .queued = false };
+	int between_calls = 0, replaced = 0;
 
-	loop_defer(*state, &c.first, defer_second, &c);
+	loop_defer(*state, &c.first, count, &replaced);
+	loop_defer(*state, &between, count, &between_calls);
 	loop_defer(*state, &c.first, defer_second, &c);
 	assert_int_equal(loop_once(*state, -1, &err), 0); /* does not wait */
+	assert_int_equal(between_calls, 1);
+	assert_int_equal(replaced, 0);
 	assert_int_equal(c.first_calls, 1);
 	assert_int_equal(c.second_calls, 0);
 	assert_int_equal(loop_once(*state, -1, &err), 0);

@@ -125,7 +125,13 @@ static _Noreturn void session_leader(const struct session *s, int result, ask_fn
 	}
 }
 
-static void session_start(struct session *s, ask_fn *fn)
+static void type(struct session *s, const char *text)
+{
+	assert_int_equal(fd_write_all(s->master, str_of(text), NULL), 0);
+}
+
+/* `ahead` is typed before anybody asks. */
+static void session_start(struct session *s, ask_fn *fn, const char *ahead)
 {
 	int fds[2];
 
@@ -135,6 +141,7 @@ static void session_start(struct session *s, ask_fn *fn)
 	assert_int_equal(unlockpt(s->master), 0);
 	s->slave = open(ptsname(s->master), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	assert_true(s->slave >= 0);
+	type(s, ahead);
 	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
 	s->pid = fork();
 	assert_true(s->pid >= 0);
@@ -157,11 +164,6 @@ static void expect(struct session *s, const char *text)
 		assert_int_equal(read(s->master, seen + n, 1), 1);
 		seen[++n] = '\0';
 	} while (!strstr(seen, text));
-}
-
-static void type(struct session *s, const char *text)
-{
-	assert_int_equal(fd_write_all(s->master, str_of(text), NULL), 0);
 }
 
 static bool echoes(struct session *s)
@@ -191,7 +193,7 @@ static void assert_answer(ask_fn *fn, const char *prompt, const char *typed, str
 {
 	struct session s;
 
-	session_start(&s, fn);
+	session_start(&s, fn, "");
 	expect(&s, prompt);
 	type(&s, typed);
 	session_end(&s, ret);
@@ -251,7 +253,7 @@ static void test_typed_ahead_is_dropped(void **state)
 	struct answer a;
 
 	(void)state;
-	session_start(&s, ask_twice);
+	session_start(&s, ask_twice, "n\n");
 	expect(&s, "First? [y/N] ");
 	type(&s, "y\ny\n");
 	expect(&s, CONFIRM_PROMPT);
@@ -268,7 +270,7 @@ static void test_secret(void **state)
 	char shown[2];
 
 	(void)state;
-	session_start(&s, ask_secret);
+	session_start(&s, ask_secret, "");
 	expect(&s, "Token: ");
 	assert_false(echoes(&s));
 	type(&s, "s3cr\177et x\n");
@@ -329,7 +331,7 @@ static void test_secret_signals(void **state)
 			struct session s;
 			struct answer a;
 
-			session_start(&s, asks[j]);
+			session_start(&s, asks[j], "");
 			expect(&s, "Token: ");
 			assert_false(echoes(&s));
 			assert_int_equal(kill(asking(&s), signals[i]), 0);
@@ -365,7 +367,7 @@ static void test_secret_other_signal(void **state)
 	struct answer a;
 
 	(void)state;
-	session_start(&s, ask_secret_with_handler);
+	session_start(&s, ask_secret_with_handler, "");
 	expect(&s, "Token: ");
 	assert_int_equal(kill(asking(&s), SIGUSR1), 0);
 	type(&s, "abc\n");
@@ -380,7 +382,7 @@ static void test_terminal_gone(void **state)
 	struct answer a;
 
 	(void)state;
-	session_start(&s, ask_secret);
+	session_start(&s, ask_secret, "");
 	expect(&s, "Token: ");
 	(void)close(s.master);
 	s.master = -1;
@@ -396,7 +398,7 @@ static void test_secret_suspended(void **state)
 	struct answer a;
 
 	(void)state;
-	session_start(&s, ask_secret);
+	session_start(&s, ask_secret, "");
 	expect(&s, "Token: ");
 	type(&s, "half\032");
 	expect(&s, "Token: ");
