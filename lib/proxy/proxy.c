@@ -67,7 +67,10 @@ static void on_health(void *arg, struct http_request *req)
 	struct err err = ERR_INIT;
 	int res;
 
-	if (str_eqz(req->msg->path, "/health")) {
+	if (!str_eqz(req->msg->method, "GET") && !str_eqz(req->msg->method, "HEAD")) {
+		res = http_reply(req->stream, 405, "text/plain", STR("only GET is served here\n"),
+				 NULL, &err);
+	} else if (str_eqz(req->msg->path, "/health")) {
 		bool well = !p->draining && !p->events_broken;
 
 		res = http_reply(req->stream, well ? 200 : 503, "application/json",
