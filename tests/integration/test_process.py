@@ -38,7 +38,7 @@ class TestStop:
         idle = [client.connect(proxy.address) for _ in range(3)]
         client.open_tunnel(idle[1], "api.test:443")
         proxy.kill(number)
-        assert proxy.end() == 0
+        assert proxy.end(timeout=4) == 0, "idle connections are not in flight: nothing to wait for"
         for wire in idle:
             wire.close()
 
@@ -279,6 +279,40 @@ class TestBundle:
         assert not inodes & listening
         process.process.stdin.close()
         assert process.end() == 1
+
+
+class TestHealth:
+    @pytest.fixture
+    def port(self):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    def test_health_and_metrics(self, start_proxy, api, pki, port):
+        proxy = start_proxy(routes=[{"host": "api.test"}], upstreams=[api], options=("--health", f"127.0.0.1:{port}"))
+        ask(proxy.address, pki)
+        ask(proxy.address, pki, host="evil.example")
+        wire = client.connect(("127.0.0.1", port))
+        health = client.get(wire, "127.0.0.1", "/health")
+        assert health.status == 200 and json.loads(health.body)
+        wire.close()
+        wire = client.connect(("127.0.0.1", port))
+        metrics = client.get(wire, "127.0.0.1", "/metrics")
+        wire.close()
+        assert metrics.status == 200
+        lines = metrics.body.decode().splitlines()
+        figures = dict(line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
+        assert any("host-not-allowed" in name and value == "1" for name, value in figures.items()), figures
+        assert all(name.startswith("egress_proxy_") for name in figures)
+
+    def test_nothing_else_is_served_there(self, start_proxy, port):
+        start_proxy(options=("--health", f"127.0.0.1:{port}"))
+        for request in ("GET / HTTP/1.1", "POST /health HTTP/1.1", "GET http://api.test/ HTTP/1.1",
+                        "CONNECT api.test:443 HTTP/1.1"):
+            wire = client.connect(("127.0.0.1", port))
+            answer = client.request(wire, f"{request}\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n")
+            assert 400 <= answer.status < 500, request
+            wire.close()
 
 
 class TestSecrets:

@@ -1,5 +1,6 @@
 """Slow, silent and broken peers cost a timer each, and nobody else notices them."""
 
+import random
 import socket
 import time
 
@@ -196,4 +197,36 @@ def test_a_thousand_idle_connections(start_proxy, api, pki):
     finally:
         for wire in wires:
             wire.close()
+    assert ask(proxy, pki) == 200
+
+
+def test_random_bytes_are_survived(proxy, pki):
+    """Requests with bytes changed, dropped and doubled: an answer or a close each time, and the next one is served."""
+    chance = random.Random(20)
+    seeds = [
+        b"CONNECT api.test:443 HTTP/1.1\r\nHost: api.test:443\r\n\r\n",
+        b"GET http://api.test/a?b HTTP/1.1\r\nHost: api.test\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+        b"POST http://api.test/ HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"\x16\x03\x01\x00\x80\x01\x00\x00\x7c\x03\x03" + bytes(range(120)),
+    ]
+    for _ in range(300):
+        data = bytearray(chance.choice(seeds))
+        for _ in range(chance.randint(1, 6)):
+            at = chance.randrange(len(data))
+            how = chance.randrange(3)
+            if how == 0:
+                data[at] = chance.randrange(256)
+            elif how == 1:
+                del data[at]
+            else:
+                data[at:at] = data[at:at + chance.randint(1, 20)]
+        wire = client.connect(proxy.address)
+        wire.send(bytes(data))
+        wire.finish()
+        try:
+            while wire.read_some():
+                pass
+        except http1.Closed:
+            pass
+        wire.close()
     assert ask(proxy, pki) == 200

@@ -1,6 +1,7 @@
 """Bytes go through as they come, both ways, in bounded memory. Order is forced by gates, never by waiting a while."""
 
 import hashlib
+import json
 import os
 import subprocess
 import threading
@@ -8,11 +9,11 @@ import time
 
 import pytest
 
-from support import certs, client, http1, upstream
+from support import certs, client, http1, paths, upstream
 
 ROUTES = [{"host": "api.test"}]
-# What a proxy may grow by while it carries one stream of any length.
-GROWTH_KIB = 8 * 1024
+# What a proxy may grow by while it carries one stream of any length. (AddressSanitizer keeps what was freed.)
+GROWTH_KIB = 8 * 1024 if paths.BUILD.name != "asan" else float("inf")
 BIG = int(os.environ.get("BOTTLE_TEST_STREAM_MIB", "256")) * 1024 * 1024
 WAIT = 10
 
@@ -264,3 +265,31 @@ def test_client_that_leaves_ends_the_upstream_exchange(raw, pki):
     http1.read_response_head(wire)
     wire.close()
     assert gone.wait(WAIT)
+
+
+def test_many_at_once_are_not_mixed_up(proxy, pki, api):
+    """Each answer belongs to its question, whatever else goes on at the same time."""
+    problems = []
+
+    def talk(number):
+        try:
+            wire = client.tunnel(proxy.address, "api.test:443", pki.bottle_cert)
+            for turn in range(10):
+                body = f"{number}.{turn} ".encode() * (1 + 500 * (turn % 3))
+                answer = client.request(
+                    wire, f"POST /echo?{number}.{turn} HTTP/1.1\r\nHost: api.test\r\nContent-Length: {len(body)}\r\n\r\n"
+                    .encode() + body, "POST")
+                seen = json.loads(answer.body)
+                assert seen["target"] == f"/echo?{number}.{turn}", seen
+                assert seen["sha256"] == hashlib.sha256(body).hexdigest(), seen
+            wire.close()
+        except Exception as e:
+            problems.append(f"{number}: {e!r}")
+
+    threads = [threading.Thread(target=talk, args=(n,)) for n in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not problems
+    assert len(api.requests) == 300
