@@ -4,7 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-int sandbox_secrets(struct err *err)
+int sandbox_launcher(struct err *err)
 {
 	const struct rlimit none = { 0, 0 };
 
@@ -14,6 +14,13 @@ int sandbox_secrets(struct err *err)
 	/* A core_pattern that is a pipe does not ask for the limit, one that is a file does. */
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
 		return err_sys(err, "limit core dumps");
+	return 0;
+}
+
+int sandbox_secrets(struct err *err)
+{
+	if (sandbox_launcher(err) < 0)
+		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "forbid new privileges");
 	return 0;

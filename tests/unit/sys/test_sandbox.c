@@ -29,7 +29,7 @@ static int in_child(int (*body)(void))
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-static int check_secrets(void)
+static int check(int no_new_privs)
 {
 	struct rlimit core;
 
@@ -37,14 +37,22 @@ static int check_secrets(void)
 		return 2;
 	if (getrlimit(RLIMIT_CORE, &core) < 0 || core.rlim_cur != 0 || core.rlim_max != 0)
 		return 3;
-	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != no_new_privs)
 		return 4;
 	return 0;
 }
 
 static int secrets(void)
 {
-	return sandbox_secrets(NULL) < 0 ? 1 : check_secrets();
+	return sandbox_secrets(NULL) < 0 ? 1 : check(1);
+}
+
+/* The programs that the launcher starts may need theirs. */
+static int launcher(void)
+{
+	const int before = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0);
+
+	return sandbox_launcher(NULL) < 0 ? 1 : check(before);
 }
 
 static int proxy(void)
@@ -64,13 +72,19 @@ static int proxy(void)
 		return 12;
 	if (write(sv[0], "x", 1) != -1)
 		return 13;
-	return check_secrets();
+	return check(1);
 }
 
 static void test_secrets(void **state)
 {
 	(void)state;
 	assert_int_equal(in_child(secrets), 0);
+}
+
+static void test_launcher(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(launcher), 0);
 }
 
 static void test_proxy(void **state)
@@ -129,6 +143,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_secrets),
+		cmocka_unit_test(test_launcher),
 		cmocka_unit_test(test_proxy),
 		cmocka_unit_test(test_not_traceable),
 	};
