@@ -28,7 +28,7 @@ SHELL     := /bin/bash
 .SECONDARY:
 .SECONDEXPANSION:
 .PHONY: FORCE all programs check unit asan-unit fuzz fuzz-replay \
-	lint lint-format lint-layers lint-headers lint-text lint-scripts lint-cppcheck \
+	lint lint-format lint-layers lint-headers lint-text lint-help lint-scripts lint-cppcheck \
 	lint-tidy bench demo install clean format
 
 all: $(O)/bottle $(O)/applets
@@ -169,10 +169,7 @@ install: all
 	for name in $$(grep -vx bottle $(O)/applets); do \
 		ln -sfn bottle $(DESTDIR)$(PREFIX)/bin/$$name; \
 	done
-	for name in $$(cat $(O)/applets); do \
-		$(O)/bottle help --man $$name | \
-			install -D -m 644 /dev/stdin $(DESTDIR)$(PREFIX)/share/man/man1/$$name.1; \
-	done
+	scripts/gen-help $(O)/bottle man $(DESTDIR)$(PREFIX)/share/man/man1
 
 # --- tests ----------------------------------------------------------------------------------------
 # tests/run counts; a program that was not built counts as failed.
@@ -215,7 +212,7 @@ $(HARNESSES:%=fuzz-%): fuzz-%: $(O)/fuzz/asan/fuzz_%
 
 # --- lint -----------------------------------------------------------------------------------------
 
-lint: lint-format lint-layers lint-headers lint-text lint-scripts lint-cppcheck lint-tidy
+lint: lint-format lint-layers lint-headers lint-text lint-help lint-scripts lint-cppcheck lint-tidy
 lint: all programs
 
 C_FILES  := $(sort $(shell find lib applets tests scripts -name '*.[ch]' 2>/dev/null))
@@ -235,6 +232,9 @@ lint-headers: $(DEPS)/musl/ready
 		echo "#include \"$$h\"" | $(cc_musl) $(cflags_musl) -I. -fsyntax-only -x c -; done
 lint-text:
 	@scripts/lint-text.sh
+# The README's table of commands comes from the program.
+lint-help: all
+	@scripts/gen-help $(O)/bottle check
 lint-scripts:
 	@shellcheck -S warning $(call scripts_in,(ba)?sh)
 	@python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' \
