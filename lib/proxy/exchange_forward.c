@@ -121,6 +121,7 @@ static void on_up_body(void *arg, struct str piece)
 static void on_up_end(void *arg, const struct fields *trailers)
 {
 	struct exchange *x = arg;
+	struct fields masked;
 	struct err err = ERR_INIT;
 
 	if (x->over || !x->client)
@@ -129,6 +130,13 @@ static void on_up_end(void *arg, const struct fields *trailers)
 		to_client_masked(x, STR_NONE, true);
 	if (x->over)
 		return;
+	if (x->mask && trailers) {
+		if (mask_trailers(x->mask, trailers, x->req->arena, &masked, &err) < 0) {
+			exchange_fail(x, REASON_UPSTREAM_PROTOCOL, &err);
+			return;
+		}
+		trailers = &masked;
+	}
 	x->answered = true;
 	/* An answer that came before the whole request ends the exchange with the upstream. */
 	if (!x->req_ended)

@@ -155,25 +155,50 @@ int mask_finish(struct mask *m, struct buf *out, struct err *err)
 	return release(m, 0, out, err);
 }
 
+/* Puts a masked copy into the arena when there is something to mask. */
+static int mask_text(struct mask *m, struct arena *a, struct str *s, struct err *err)
+{
+	unsigned before = m->hits;
+	auto_buf out = BUF_INIT_SECRET(HTTP_HEAD_MAX + KIB(16));
+
+	if (mask_feed(m, *s, &out, err) < 0 || mask_finish(m, &out, err) < 0)
+		return -1;
+	if (m->hits == before)
+		return 0;
+	*s = arena_str(a, buf_str(&out));
+	return s->p ? 0 : err_set(err, E_LIMIT, "a response head is too large to be masked");
+}
+
+/* '*' is a token character, so a masked name is still a name. */
+static int mask_fields(struct mask *m, struct arena *a, struct fields *f, struct err *err)
+{
+	for (size_t i = 0; i < f->n; i++)
+		if (mask_text(m, a, &f->v[i].name, err) < 0 ||
+		    mask_text(m, a, &f->v[i].value, err) < 0)
+			return -1;
+	return 0;
+}
+
 int mask_head(struct mask *m, struct msg *head, struct err *err)
 {
-	int changed = 0;
+	return mask_text(m, head->arena, &head->reason, err) < 0
+		       ? -1
+		       : mask_fields(m, head->arena, &head->fields, err);
+}
 
-	for (size_t i = 0; i < head->fields.n; i++) {
-		struct field *f = &head->fields.v[i];
-		unsigned before = m->hits;
-		auto_buf out = BUF_INIT_SECRET(HTTP_HEAD_MAX + KIB(16));
+int mask_trailers(struct mask *m, const struct fields *trailers, struct arena *a,
+		  struct fields *ret, struct err *err)
+{
+	size_t size = trailers->n * sizeof(*trailers->v);
+	struct fields copy = { .v = arena_alloc(a, size), .n = trailers->n, .cap = trailers->n };
 
-		if (mask_feed(m, f->value, &out, err) < 0 || mask_finish(m, &out, err) < 0)
-			return -1;
-		if (m->hits == before)
-			continue;
-		f->value = arena_str(head->arena, buf_str(&out));
-		if (!f->value.p)
-			return err_set(err, E_LIMIT, "a response head is too large to be masked");
-		changed++;
-	}
-	return changed;
+	if (!copy.v)
+		return err_set(err, E_LIMIT, "a trailer section is too large to be masked");
+	memcpy(copy.v, trailers->v, size);
+	if (mask_fields(m, a, &copy, err) < 0)
+		return -1;
+	*ret = copy;
+	return 0;
 }
 
 unsigned mask_hits(const struct mask *m)

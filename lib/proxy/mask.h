@@ -36,10 +36,15 @@ int mask_feed(struct mask *m, struct str in, struct buf *out, struct err *err)
 int mask_finish(struct mask *m, struct buf *out, struct err *err)
 	__attribute__((warn_unused_result));
 
-/* Masks field values of a head in place (copies into its arena). Returns how many fields changed,
- * -1 on E_LIMIT. */
+/*
+ * Masks reason, field names and values of a head in place (copies go into its arena), between
+ * bodies. -1: E_LIMIT.
+ */
 int mask_head(struct mask *m, struct msg *head, struct err *err)
 	__attribute__((warn_unused_result));
+/* The same for trailers, after mask_finish: a masked copy in the arena. */
+int mask_trailers(struct mask *m, const struct fields *trailers, struct arena *a,
+		  struct fields *ret, struct err *err) __attribute__((warn_unused_result));
 unsigned mask_hits(const struct mask *m);
 
 #endif

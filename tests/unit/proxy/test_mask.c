@@ -113,10 +113,35 @@ static void test_head(void **state)
 	assert_int_equal(msg_add(&head, STR("X-Echo"), STR("Bearer sk-secret"), NULL), 0);
 	assert_int_equal(msg_add(&head, STR("X-Half"), STR("sk-sec"), NULL), 0);
 	assert_int_equal(msg_add(&head, STR("X-Rest"), STR("ret"), NULL), 0);
-	assert_int_equal(mask_head(m, &head, NULL), 1);
+	assert_int_equal(msg_add(&head, STR("sk-secret"), STR("name"), NULL), 0);
+	head.reason = STR("OK sk-secret");
+	assert_int_equal(mask_head(m, &head, NULL), 0);
+	assert_int_equal(mask_hits(m), 3);
+	assert_true(str_eqz(head.reason, "OK *********"));
+	assert_true(str_eqz(msg_value(&head, "*********"), "name"));
 	assert_true(str_eqz(msg_value(&head, "x-echo"), "Bearer *********"));
 	assert_true(str_eqz(msg_value(&head, "x-half"), "sk-sec"));
 	assert_true(str_eqz(msg_value(&head, "x-rest"), "ret"));
+	mask_free(m);
+	arena_fini(&a);
+}
+
+static void test_trailers(void **state)
+{
+	const struct str one[] = { STR("sk-secret") };
+	struct field v[] = { { STR("X-Sum"), STR("1") }, { STR("X-Echo"), STR("sk-secret") } };
+	const struct fields trailers = { v, 2, 2 };
+	struct mask *m = mask_new(one, 1);
+	struct fields masked;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a, KIB(64));
+	assert_int_equal(mask_trailers(m, &trailers, &a, &masked, NULL), 0);
+	assert_int_equal(masked.n, 2);
+	assert_true(str_eqz(masked.v[0].value, "1"));
+	assert_true(str_eqz(masked.v[1].value, "*********"));
+	assert_true(str_eqz(v[1].value, "sk-secret"));
 	mask_free(m);
 	arena_fini(&a);
 }
@@ -149,6 +174,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_held),
 		cmocka_unit_test(test_short_secrets_are_left_out),
 		cmocka_unit_test(test_head),
+		cmocka_unit_test(test_trailers),
 		cmocka_unit_test(test_large_pieces),
 	};
 
