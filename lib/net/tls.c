@@ -536,12 +536,12 @@ static bool tls_pending(const struct filter *f)
 	return !t->dead && !t->eof && !t->dry && mbedtls_ssl_check_pending(&t->ssl);
 }
 
+/* What is held waits for a filter below that said AGAIN, and it knows what it wants. */
 static unsigned tls_wants(const struct filter *f)
 {
 	const struct tls *t = container_of_const(f, struct tls, f);
 
-	return filter_wants(f->below) | (t->yielded ? LOOP_READ : 0) |
-	       (t->held.len > 0 ? LOOP_WRITE : 0);
+	return filter_wants(f->below) | (t->yielded ? LOOP_READ : 0);
 }
 
 static void tls_free(struct filter *f)

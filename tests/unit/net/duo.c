@@ -44,31 +44,45 @@ static void pair(struct filter *ends[2], int sndbuf)
 }
 
 /* mbedTLS's settings hang on a connection; the configuration itself is not shown to anybody. */
-static void limit(struct filter *f)
+static mbedtls_ssl_config *settings_of(struct filter *f)
 {
-	const mbedtls_ssl_config *conf = container_of(f, struct tls, f)->ssl.MBEDTLS_PRIVATE(conf);
-
-	mbedtls_ssl_conf_max_tls_version((mbedtls_ssl_config *)(uintptr_t)conf,
-					 MBEDTLS_SSL_VERSION_TLS1_2);
-	filter_free(f);
+	return (mbedtls_ssl_config *)(uintptr_t)container_of(f, struct tls, f)
+		->ssl.MBEDTLS_PRIVATE(conf);
 }
 
 void duo_client_tls12(struct tls_client_config *c, const char *const *alpn)
 {
-	struct filter *ends[2];
+	struct filter *ends[2], *f;
 
 	pair(ends, 0);
-	limit(tls_client(c, ends[0], "x", alpn, NULL));
+	f = tls_client(c, ends[0], "x", alpn, NULL);
+	mbedtls_ssl_conf_max_tls_version(settings_of(f), MBEDTLS_SSL_VERSION_TLS1_2);
+	filter_free(f);
 	filter_free(ends[1]);
 }
 
-void duo_server_tls12(struct tls_server_config *c, const char *const *alpn)
+static void limit_server(struct duo *d)
 {
-	struct filter *ends[2];
+	struct filter *ends[2], *f;
 
 	pair(ends, 0);
-	limit(tls_server(c, ends[0], alpn, duo_choose, NULL, NULL));
+	f = tls_server(d->server_config, ends[0], d->server_alpn, duo_choose, NULL, NULL);
+	if (d->tls12)
+		mbedtls_ssl_conf_max_tls_version(settings_of(f), MBEDTLS_SSL_VERSION_TLS1_2);
+	if (d->tickets)
+		mbedtls_ssl_conf_new_session_tickets(settings_of(f), d->tickets);
+	filter_free(f);
 	filter_free(ends[1]);
+}
+
+void duo_send_alerts(struct duo *d, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(
+			mbedtls_ssl_send_alert_message(&container_of(d->server, struct tls, f)->ssl,
+						       MBEDTLS_SSL_ALERT_LEVEL_WARNING,
+						       MBEDTLS_SSL_ALERT_MSG_NO_RENEGOTIATION),
+			0);
 }
 
 void duo_open(struct duo *d)
@@ -77,8 +91,7 @@ void duo_open(struct duo *d)
 
 	d->server_config = tls_server_config_new(&d->server_err);
 	assert_non_null(d->server_config);
-	if (d->tls12)
-		duo_server_tls12(d->server_config, d->server_alpn);
+	limit_server(d);
 	pair(ends, d->sndbuf);
 	d->client = tls_client(d->trust, ends[0], d->host, d->client_alpn, &d->client_err);
 	d->server = tls_server(d->server_config, ends[1], d->server_alpn, duo_choose, d,

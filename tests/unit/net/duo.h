@@ -12,8 +12,9 @@ struct duo {
 	struct tls_identity *identity; /* NULL: the server refuses every name */
 	const char *host;
 	const char *const *client_alpn, *const *server_alpn;
-	bool tls12; /* else 1.3 */
-	int sndbuf; /* of both sockets; 0: as it comes */
+	bool tls12;       /* else 1.3 */
+	int sndbuf;       /* of both sockets; 0: as it comes */
+	uint16_t tickets; /* of the server, in 1.3; 0: mbedTLS's own number */
 
 	/* and what came of it */
 	struct tls_server_config *server_config;
@@ -32,9 +33,10 @@ void duo_close(struct duo *d);
 /* Both handshakes succeeded. */
 void duo_assert_up(const struct duo *d);
 
+/* n alerts that mean nothing, from the server. */
+void duo_send_alerts(struct duo *d, size_t n);
 /* Limits a configuration to TLS 1.2, for all its later connections with this ALPN list. */
 void duo_client_tls12(struct tls_client_config *c, const char *const *alpn);
-void duo_server_tls12(struct tls_server_config *c, const char *const *alpn);
 
 /* n bytes from one end to the other, while both ends see full and empty sockets. */
 void duo_transfer(struct filter *from, struct filter *to, size_t n, size_t write_size,

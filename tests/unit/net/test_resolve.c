@@ -529,6 +529,24 @@ static void test_cache_is_bounded(void **state)
 	one(&a, "n1.test"); /* this one went */
 	assert_int_equal(calls_so_far(), RESOLVE_CACHE_MAX + 2);
 
+	/* Names whose answers are about to be told are in use. */
+	waiting = mem_array(RESOLVE_CACHE_MAX, sizeof(*waiting));
+	(void)ask(&waiting[0], "n0.test");
+	for (unsigned i = 3; i < RESOLVE_CACHE_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "n%u.test", i);
+		(void)ask(&waiting[i], name);
+	}
+	(void)ask(&waiting[1], "n1.test");
+	(void)ask(&waiting[2], "more.test");
+	a = (struct answer){ .told = 0 };
+	(void)ask(&a, "onemore.test");
+	for (unsigned i = 0; i < RESOLVE_CACHE_MAX; i++)
+		until_told(&waiting[i]);
+	until_told(&a);
+	assert_int_equal(a.code, E_LIMIT);
+	assert_int_equal(calls_so_far(), RESOLVE_CACHE_MAX + 2);
+	free(waiting);
+
 	hold(true);
 	waiting = mem_array(RESOLVE_CACHE_MAX, sizeof(*waiting));
 	for (unsigned i = 0; i < RESOLVE_CACHE_MAX; i++) {

@@ -590,6 +590,58 @@ static void test_stacked(void **state)
 	tls_client_config_free(trust);
 }
 
+/* TLS 1.3 passes over change_cipher_spec in clear text (RFC 8446 5), so anybody on the way can add
+ * it. */
+static void send_ccs(int fd)
+{
+	static const char ccs[] = { 0x14, 3, 3, 0, 1, 1 };
+	static char many[sizeof(ccs) * 20000];
+
+	for (size_t i = 0; i < sizeof(many); i += sizeof(ccs))
+		memcpy(many + i, ccs, sizeof(ccs));
+	assert_int_equal(send(fd, many, sizeof(many), 0), sizeof(many));
+}
+
+/* A peer that floods with messages that carry no data cannot keep one read busy. */
+static void test_floods_yield(void **state)
+{
+	struct err err = ERR_INIT;
+	ssize_t n;
+	char c;
+
+	(void)state;
+	for (int which = 0; which < 4; which++) {
+		struct duo d = good(which == 1);
+		unsigned rounds = 0;
+		bool written = false;
+
+		if (which == 2)
+			d.tickets = 100;
+		duo_open(&d);
+		duo_assert_up(&d);
+		if (which < 2)
+			duo_send_alerts(&d, 3000);
+		if (which == 3)
+			send_ccs(filter_fd(d.server));
+		while ((n = filter_read(d.client, &c, 1, &err)) == FILTER_AGAIN) {
+			if (recv(filter_fd(d.client), &c, 1, MSG_PEEK) == 1) {
+				/* what is left in the socket calls again */
+				assert_true(filter_wants(d.client) & LOOP_READ);
+				rounds++;
+			}
+			if (!written) {
+				n = filter_write(d.server, "x", 1, &err);
+				assert_true(n == 1 || n == FILTER_AGAIN);
+				written = n == 1;
+			}
+		}
+		assert_int_equal(n, 1);
+		assert_int_equal(c, 'x');
+		assert_true(rounds > 0);
+		duo_close(&d);
+	}
+}
+
 /* --- peers that are no TLS ---------------------------------------------------------------------- */
 
 static void to_client(const char *bytes, size_t n, bool end, enum err_code code, const char *text)
@@ -823,6 +875,7 @@ int main(void)
 		cmocka_unit_test(test_pending),
 		cmocka_unit_test(test_after_peeking),
 		cmocka_unit_test(test_stacked),
+		cmocka_unit_test(test_floods_yield),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_reset_in_handshake),
 		cmocka_unit_test(test_tampering),
