@@ -32,7 +32,7 @@ static int read_head(struct h1_conn *c, size_t n, struct err *err)
 	arena_reset(&c->arena);
 	msg_init(&c->msg, &c->arena);
 	rc = h1_parse_response(str_sub(c->data, 0, n), method_name(c), &c->msg, err);
-	h1_conn_consume(c, n);
+	h1_input_consume(c, n);
 	if (rc < 0)
 		return -1;
 	if (c->out_state == OUT_HEAD)

@@ -6,229 +6,14 @@
 #include "base/mem.h"
 #include "http/h1_conn_impl.h"
 
-/*
- * Where input is read to. One for the process: it is used only inside the engine, which is never
- * nested, and what is left unread moves to the connection's own buffer. So an idle connection holds
- * no buffer, and a streamed body costs no allocation.
- */
-static char scratch[PROXY_READ_SIZE];
-
-#define IN_MAX (HTTP_HEAD_MAX + 2 * PROXY_READ_SIZE)
-
-static const struct stream_handler *handler_of(const struct h1_conn *c)
+const struct stream_handler *h1_conn_handler(const struct h1_conn *c)
 {
 	static const struct stream_handler none = { .on_head = NULL };
 
 	return c->announced && c->stream.handler ? c->stream.handler : &none;
 }
 
-/* --- input
- * ------------------------------------------------------------------------------------------ */
-
-static void load(struct h1_conn *c)
-{
-	c->data = buf_str(&c->in);
-	c->in_scratch = false;
-}
-
-/* Keeps what was not consumed. It fits: in.len is 0 then. */
-static void stash(struct h1_conn *c)
-{
-	if (c->in_scratch && c->data.n > 0 && buf_add(&c->in, c->data, NULL) < 0)
-		c->broken = true;
-	load(c);
-}
-
-void h1_conn_consume(struct h1_conn *c, size_t n)
-{
-	if (c->in_scratch) {
-		c->data = str_from(c->data, n);
-	} else {
-		buf_consume(&c->in, n);
-		load(c);
-	}
-}
-
-size_t h1_conn_input(const struct h1_conn *c)
-{
-	return (c->in_scratch ? c->data.n : c->in.len) - c->held;
-}
-
-static ssize_t fill(struct h1_conn *c, struct err *err)
-{
-	char *to = scratch;
-	ssize_t n;
-
-	stash(c);
-	if (c->in.len > 0) {
-		to = buf_reserve(&c->in, PROXY_READ_SIZE, err);
-		if (!to)
-			return FILTER_ERROR;
-	}
-	n = filter_read(c->f, to, PROXY_READ_SIZE, err);
-	if (n > 0) {
-		c->last_active = loop_now(c->loop);
-		if (to == scratch) {
-			c->data = str_mem(scratch, (size_t)n);
-			c->in_scratch = true;
-		} else {
-			buf_commit(&c->in, (size_t)n);
-			load(c);
-		}
-	}
-	return n;
-}
-
-/* A request that is answered already is read past, whoever paused it. */
-static bool answered(const struct h1_conn *c)
-{
-	return c->server && c->out_state == OUT_DONE;
-}
-
-/* Is input of any use now? What is not wanted stays with the peer, who feels it. */
-static bool wants_input(const struct h1_conn *c)
-{
-	if (c->in_eof || c->broken || c->phase == H1_GONE)
-		return false;
-	if (c->phase != H1_OPEN)
-		return true;
-	switch (c->in_state) {
-	case IN_HEAD:
-	case IN_BAD:
-		return true;
-	case IN_BODY:
-		return !c->paused || answered(c);
-	case IN_DONE: /* to see the peer leave, and no more than one read of what it sends ahead */
-		return c->in.len < PROXY_READ_SIZE;
-	case IN_TUNNEL:
-		break;
-	}
-	return false;
-}
-
-static bool step_in_head(struct h1_conn *c)
-{
-	struct err err = ERR_INIT;
-	ssize_t n = h1_head_end(c->data, &c->scanned, &err);
-
-	if (n > 0) {
-		c->scanned = 0;
-		c->role->head(c, (size_t)n);
-		return true;
-	}
-	if (n < 0) {
-		c->role->bad_head(c, &err);
-		return true;
-	}
-	if (c->in_eof) {
-		(void)err_set(&err, E_IO, "closed %s",
-			      c->data.n > 0 ? "in the middle of a head" : "without an answer");
-		h1_conn_fail(c, &err);
-	}
-	return false;
-}
-
-static void message_complete(struct h1_conn *c)
-{
-	const struct stream_handler *h = handler_of(c);
-
-	c->in_state = IN_DONE;
-	if (h->on_end)
-		h->on_end(c->stream.arg, c->trailers.fields.n > 0 ? &c->trailers.fields : NULL);
-}
-
-static void give_piece(struct h1_conn *c, struct str piece, size_t used)
-{
-	const struct stream_handler *h = handler_of(c);
-
-	if (h->on_body && !answered(c)) {
-		c->held = used;
-		h->on_body(c->stream.arg, piece);
-		c->held = 0;
-	}
-	if (c->phase != H1_GONE)
-		h1_conn_consume(c, used);
-}
-
-/* No more input is at hand, and none may come. */
-static bool body_starved(struct h1_conn *c)
-{
-	struct err err = ERR_INIT;
-
-	if (!c->in_eof)
-		return false;
-	if (h1_body_eof(&c->body, &err) == 0)
-		return true;
-	h1_conn_fail(c, &err);
-	return false;
-}
-
-/* Where the next request would start nobody knows, so this one can be answered at most. */
-static void bad_body(struct h1_conn *c, const struct err *err)
-{
-	const struct stream_handler *h = handler_of(c);
-
-	if (c->server && c->out_state == OUT_HEAD && h->on_bad) {
-		c->in_state = IN_BAD;
-		c->close_after = true;
-		h->on_bad(c->stream.arg, err);
-		if (c->phase != H1_OPEN || c->out_state != OUT_HEAD)
-			return;
-	}
-	h1_conn_fail(c, err);
-}
-
-static bool step_in_body(struct h1_conn *c)
-{
-	struct err err = ERR_INIT;
-	struct str piece;
-	size_t used;
-
-	/* A message without further bytes ends even so: pausing holds back on_body only. */
-	if (c->paused && !answered(c) && c->body.state != H1_BODY_DONE) {
-		if (c->in_eof && c->server)
-			c->role->eof_after_message(c);
-		return false;
-	}
-	switch (h1_body_next(&c->body, c->data, &piece, &used, &c->trailers, &err)) {
-	case H1_PIECE:
-		give_piece(c, piece, used);
-		return true;
-	case H1_MORE:
-		h1_conn_consume(c, used);
-		return body_starved(c);
-	case H1_END:
-		h1_conn_consume(c, used);
-		message_complete(c);
-		return true;
-	case H1_BAD:
-		break;
-	}
-	bad_body(c, &err);
-	return c->phase == H1_OPEN;
-}
-
-static bool step_in_done(struct h1_conn *c)
-{
-	if (c->in_eof)
-		c->role->eof_after_message(c);
-	return false;
-}
-
-static bool step_in_bad(struct h1_conn *c)
-{
-	h1_conn_consume(c, c->data.n);
-	return step_in_done(c);
-}
-
-static bool step_in_tunnel(struct h1_conn *c)
-{
-	(void)c;
-	return false;
-}
-
-/* --- output
- * ----------------------------------------------------------------------------------------- */
+/* --- output --------------------------------------------------------------------------------- */
 
 static void write_failed(struct h1_conn *c, const struct err *err)
 {
@@ -268,8 +53,7 @@ static void flush(struct h1_conn *c)
 	}
 }
 
-/* --- phases
- * ----------------------------------------------------------------------------------------- */
+/* --- phases --------------------------------------------------------------------------------- */
 
 void h1_conn_set_phase(struct h1_conn *c, enum h1_phase phase)
 {
@@ -308,7 +92,7 @@ static void forget_exchange(struct h1_conn *c)
 
 static void exchange_over(struct h1_conn *c)
 {
-	const struct stream_handler *h = handler_of(c);
+	const struct stream_handler *h = h1_conn_handler(c);
 
 	if (h->on_done)
 		h->on_done(c->stream.arg);
@@ -347,11 +131,7 @@ static bool step_idle(struct h1_conn *c)
 
 static bool step_open(struct h1_conn *c)
 {
-	static bool (*const steps[])(struct h1_conn * c) = {
-		[IN_HEAD] = step_in_head, [IN_BODY] = step_in_body,     [IN_DONE] = step_in_done,
-		[IN_BAD] = step_in_bad,   [IN_TUNNEL] = step_in_tunnel,
-	};
-	bool moved = steps[c->in_state](c);
+	bool moved = h1_input_step(c);
 
 	if (c->phase == H1_OPEN && !moved)
 		flush(c);
@@ -365,7 +145,7 @@ static bool step_open(struct h1_conn *c)
 
 static bool step_shutdown(struct h1_conn *c)
 {
-	h1_conn_consume(c, c->data.n);
+	h1_input_consume(c, c->data.n);
 	if (c->write_blocked)
 		return false;
 	switch (filter_shutdown(c->f, NULL)) {
@@ -385,7 +165,7 @@ static bool step_shutdown(struct h1_conn *c)
 
 static bool step_linger(struct h1_conn *c)
 {
-	h1_conn_consume(c, c->data.n);
+	h1_input_consume(c, c->data.n);
 	if (c->in_eof)
 		h1_conn_end(c, NULL);
 	return false;
@@ -399,7 +179,7 @@ static bool step_gone(struct h1_conn *c)
 
 static void run(struct h1_conn *c)
 {
-	static bool (*const steps[])(struct h1_conn * c) = {
+	static h1_conn_fn *const steps[] = {
 		[H1_IDLE] = step_idle,     [H1_OPEN] = step_open, [H1_SHUTDOWN] = step_shutdown,
 		[H1_LINGER] = step_linger, [H1_GONE] = step_gone,
 	};
@@ -411,8 +191,7 @@ static void run(struct h1_conn *c)
 	} while (c->phase != H1_GONE && (moved || c->again));
 }
 
-/* --- endings
- * ---------------------------------------------------------------------------------------- */
+/* --- endings -------------------------------------------------------------------------------- */
 
 /* A message of which the peer has got a part, and will not get the rest. */
 static bool half_sent(const struct h1_conn *c)
@@ -453,7 +232,7 @@ void h1_conn_end(struct h1_conn *c, const struct err *err)
 
 void h1_conn_fail(struct h1_conn *c, const struct err *err)
 {
-	const struct stream_handler *h = handler_of(c);
+	const struct stream_handler *h = h1_conn_handler(c);
 
 	if (h->on_fail)
 		h->on_fail(c->stream.arg, err);
@@ -478,8 +257,7 @@ static void reap(struct h1_conn *c)
 	free(c);
 }
 
-/* --- time
- * ------------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 /* When the connection's patience ends; -1: never. */
 static int64_t due(const struct h1_conn *c)
@@ -543,14 +321,13 @@ static void set_timer(struct h1_conn *c)
 		loop_timer(c->loop, &c->timer, at - loop_now(c->loop), on_timer, c);
 }
 
-/* --- the engine
- * ------------------------------------------------------------------------------------- */
+/* --- the engine ----------------------------------------------------------------------------- */
 
 static void on_event(void *arg, unsigned events);
 
 static void set_watch(struct h1_conn *c)
 {
-	const bool reads = wants_input(c);
+	const bool reads = h1_input_wanted(c);
 	struct err err = ERR_INIT;
 	unsigned events = 0;
 
@@ -567,7 +344,7 @@ static void set_watch(struct h1_conn *c)
 
 static void give_drain(struct h1_conn *c)
 {
-	const struct stream_handler *h = handler_of(c);
+	const struct stream_handler *h = h1_conn_handler(c);
 
 	if (!c->drained)
 		return;
@@ -595,12 +372,12 @@ static void read_some(struct h1_conn *c, bool readable)
 {
 	struct err err = ERR_INIT;
 
-	for (int i = 0; i < HTTP_READS_PER_WAKE && wants_input(c); i++) {
+	for (int i = 0; i < HTTP_READS_PER_WAKE && h1_input_wanted(c); i++) {
 		ssize_t n;
 
 		if (!readable && !filter_pending(c->f))
 			return;
-		n = fill(c, &err);
+		n = h1_input_fill(c, &err);
 		if (n == FILTER_AGAIN)
 			return;
 		if (n > 0)
@@ -618,18 +395,18 @@ static void read_some(struct h1_conn *c, bool readable)
 static void pump(struct h1_conn *c, bool readable)
 {
 	c->running = true;
-	load(c);
+	h1_input_load(c);
 	give_drain(c);
 	run(c);
 	read_some(c, readable);
 	if (c->phase != H1_GONE) {
-		stash(c);
+		h1_input_stash(c);
 		buf_shrink(&c->in);
 		set_timer(c);
 		set_watch(c);
 	}
 	c->running = false;
-	if (c->phase != H1_GONE && (c->drained || (wants_input(c) && filter_pending(c->f))))
+	if (c->phase != H1_GONE && (c->drained || (h1_input_wanted(c) && filter_pending(c->f))))
 		h1_conn_wake(c);
 }
 
@@ -645,7 +422,7 @@ static void on_event(void *arg, unsigned events)
 	 * A hang-up is reported for ever. When nothing is to be read now, a server gives up; a
 	 * client may have part of a response waiting and looks again when it is wanted.
 	 */
-	if (c->phase == H1_GONE || !(events & LOOP_HANGUP) || wants_input(c))
+	if (c->phase == H1_GONE || !(events & LOOP_HANGUP) || h1_input_wanted(c))
 		return;
 	if (c->server && c->phase == H1_OPEN) {
 		c->broken = true;
@@ -674,8 +451,7 @@ void h1_conn_wake(struct h1_conn *c)
 		loop_defer(c->loop, &c->work, on_work, c);
 }
 
-/* --- for both roles
- * --------------------------------------------------------------------------------- */
+/* --- for both roles ------------------------------------------------------------------------- */
 
 struct h1_conn *h1_conn_new(struct loop *l, struct filter *f, const struct h1_timeouts *t,
 			    const struct h1_role *role, void *arg)
@@ -689,7 +465,7 @@ struct h1_conn *h1_conn_new(struct loop *l, struct filter *f, const struct h1_ti
 	c->f = f;
 	c->t = *t;
 	c->work.fn = on_work;
-	buf_init(&c->in, IN_MAX);
+	buf_init(&c->in, H1_INPUT_MAX);
 	buf_init(&c->out, PROXY_OUT_MAX);
 	arena_init(&c->arena, HTTP_ARENA_MAX);
 	h1_conn_set_phase(c, H1_IDLE);
@@ -722,19 +498,9 @@ void h1_conn_close(struct h1_conn *c)
 struct filter *h1_conn_take(struct h1_conn *c)
 {
 	struct filter *f = steal(&c->f);
-	struct buf in = c->in, out = c->out;
+	struct buf in = h1_input_take(c), out = c->out;
 
-	/* What a callback is looking at is used; what was read with it is not. */
-	if (c->in_scratch) {
-		buf_init(&in, IN_MAX);
-		if (buf_add(&in, str_from(c->data, c->held), NULL) < 0)
-			buf_clear(&in);
-	} else {
-		buf_consume(&in, c->held);
-	}
-	buf_init(&c->in, 0);
 	buf_init(&c->out, 0);
-	c->held = 0;
 	h1_conn_drop(c, false);
 	return h1_handoff(f, &in, &out);
 }

@@ -6,15 +6,16 @@
  *	IDLE ───────────────────────▶ OPEN ──┬──────────────────────▶ IDLE
  *	                                     └ server, to be closed ▶ SHUTDOWN ▶ LINGER ▶ GONE
  *
- * One engine (h1_conn.c) steps the phases from the loop; calls on the stream only note what is
- *wanted and wake it. Callbacks are made by the engine alone and may do anything, so after each one
- *the phase is looked at again.
+ * One engine (h1_conn.c, with h1_input.c for what comes in) steps the phases from the loop; calls
+ *on the stream only note what is wanted and wake it. Callbacks are made by the engine alone and may
+ *do anything, so after each one the phase is looked at again.
  */
 #ifndef BOTTLE_HTTP_H1_CONN_IMPL_H
 #define BOTTLE_HTTP_H1_CONN_IMPL_H
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/limits.h"
 #include "http/h1.h"
 #include "http/h1_conn.h"
 
@@ -28,6 +29,9 @@ enum h1_phase {
 enum h1_in { IN_HEAD, IN_BODY, IN_DONE, IN_BAD, IN_TUNNEL };
 enum h1_out { OUT_HEAD, OUT_BODY, OUT_DONE };
 enum h1_method { METHOD_OTHER, METHOD_HEAD, METHOD_CONNECT };
+
+/* One step of a state; true when something moved and the next may be tried. */
+typedef bool h1_conn_fn(struct h1_conn *c);
 
 /* What differs between server and client. */
 struct h1_role {
@@ -111,9 +115,24 @@ void h1_conn_end(struct h1_conn *c, const struct err *err);
 void h1_conn_drop(struct h1_conn *c, bool tell);
 /* Clears what belonged to the last exchange and opens one. */
 void h1_conn_open(struct h1_conn *c);
-void h1_conn_consume(struct h1_conn *c, size_t n);
-/* Bytes of input that are here already and not looked at yet. */
-size_t h1_conn_input(const struct h1_conn *c);
+/* The handler of the open exchange; one without functions when nobody knows of it. */
+const struct stream_handler *h1_conn_handler(const struct h1_conn *c);
+
+/* h1_input.c: what the engine does with input. `load` begins and `stash` ends a run. */
+#define H1_INPUT_MAX (HTTP_HEAD_MAX + 2 * PROXY_READ_SIZE)
+void h1_input_load(struct h1_conn *c);
+void h1_input_stash(struct h1_conn *c);
+/* One read; as filter_read. */
+ssize_t h1_input_fill(struct h1_conn *c, struct err *err);
+void h1_input_consume(struct h1_conn *c, size_t n);
+/* Is input of any use now? What is not wanted stays with the peer, who feels it. */
+bool h1_input_wanted(const struct h1_conn *c);
+/* Bytes that are here already and were not looked at yet. */
+size_t h1_input_left(const struct h1_conn *c);
+/* One step of the open exchange's incoming message; true when something moved. */
+bool h1_input_step(struct h1_conn *c);
+/* Moves out what was not looked at yet. */
+struct buf h1_input_take(struct h1_conn *c);
 
 /* Takes over both buffers; see h1_conn_take. */
 struct filter *h1_handoff(struct filter *below, struct buf *in, struct buf *out);

@@ -5,23 +5,13 @@
 #include "http/h1_fields.h"
 #include "http/url.h"
 
-/* --- where a section ends
- * ------------------------------------------------------------------------- */
+/* --- where a section ends ------------------------------------------------------------------- */
 
-static bool has_nul(const char *from, const char *to)
+/* Of the section in `data`; 0 when its empty line is not there yet. */
+static ssize_t find_end(struct str data, bool is_head, size_t from, struct err *err)
 {
-	return from < to && memchr(from, '\0', (size_t)(to - from));
-}
-
-static int nul_error(struct err *err)
-{
-	return err_set(err, E_BAD, "a NUL byte among the header fields");
-}
-
-ssize_t h1_section_end(struct str data, bool is_head, size_t max, size_t *scanned, struct err *err)
-{
-	const char *const start = data.p + *scanned, *const end = data.p + data.n;
-	const char *p = start;
+	const char *const end = data.p + data.n;
+	const char *p = data.p + from;
 
 	while (p < end && (p = memchr(p, '\n', (size_t)(end - p)))) {
 		size_t at = (size_t)(p - data.p);
@@ -30,21 +20,26 @@ ssize_t h1_section_end(struct str data, bool is_head, size_t max, size_t *scanne
 			return err_set(err, E_BAD, "a line that ends in a bare line feed");
 		p++;
 		/* RFC 9112 2.2: one empty line may stand before a request line. */
-		if (at == 1 ? is_head : data.p[at - 2] != '\n')
-			continue;
-		if (at + 1 > max)
-			break;
-		/* Not behind the end: a body may hold any byte. */
-		if (has_nul(start, p))
-			return nul_error(err);
-		return (ssize_t)(at + 1);
+		if (at == 1 ? !is_head : data.p[at - 2] == '\n')
+			return (ssize_t)(at + 1);
 	}
-	if (has_nul(start, end))
-		return nul_error(err);
-	if (data.n > max)
-		return err_set(err, E_LIMIT, "header fields of more than %zu bytes", max);
-	*scanned = data.n;
 	return 0;
+}
+
+ssize_t h1_section_end(struct str data, bool is_head, size_t max, size_t *scanned, struct err *err)
+{
+	ssize_t n = find_end(data, is_head, *scanned, err);
+	/* What follows the section may be a body and hold anything. */
+	size_t len = n > 0 ? (size_t)n : data.n;
+
+	if (n < 0)
+		return -1;
+	if (len > max)
+		return err_set(err, E_LIMIT, "header fields of more than %zu bytes", max);
+	if (str_chr(str_sub(data, 0, len), '\0', *scanned) >= 0)
+		return err_set(err, E_BAD, "a NUL byte among the header fields");
+	*scanned = data.n;
+	return n;
 }
 
 ssize_t h1_head_end(struct str data, size_t *scanned, struct err *err)
@@ -52,8 +47,7 @@ ssize_t h1_head_end(struct str data, size_t *scanned, struct err *err)
 	return h1_section_end(data, true, HTTP_HEAD_MAX, scanned, err);
 }
 
-/* --- fields
- * ----------------------------------------------------------------------------------------- */
+/* --- fields --------------------------------------------------------------------------------- */
 
 static int bad_field_line(const char *p, const char *colon, const char *end, struct err *err)
 {
@@ -188,8 +182,7 @@ static int parse_framing(struct msg *m, const struct notes *notes, struct err *e
 	return 0;
 }
 
-/* --- start lines
- * ------------------------------------------------------------------------------------ */
+/* --- start lines ---------------------------------------------------------------------------- */
 
 /* The first line off the front of *rest, without its CRLF. */
 static int take_line(struct str *rest, struct str *ret, struct err *err)
@@ -304,8 +297,7 @@ static int parse_status_line(struct str line, struct msg *m, struct err *err)
 	return 0;
 }
 
-/* --- messages
- * --------------------------------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------------------------- */
 
 static int copy_head(struct str head, struct msg *m, struct str *ret, struct err *err)
 {

@@ -30,7 +30,7 @@ static void head(struct h1_conn *c, size_t n)
 	struct err err = ERR_INIT;
 	int rc = h1_parse_request(str_sub(c->data, 0, n), &c->msg, &err);
 
-	h1_conn_consume(c, n);
+	h1_input_consume(c, n);
 	if (rc < 0) {
 		bad_head(c, &err);
 		return;
@@ -55,7 +55,7 @@ static bool request_is_here(const struct h1_conn *c)
 		return true;
 	return c->in_state == IN_BODY &&
 	       (c->body.state == H1_BODY_DONE ||
-		(c->body.framing == BODY_LENGTH && c->body.left <= h1_conn_input(c)));
+		(c->body.framing == BODY_LENGTH && c->body.left <= h1_input_left(c)));
 }
 
 /* How the body goes to this client; sets out->framing as it is to be announced. */

@@ -147,8 +147,7 @@ static int put_fields(struct writer *w, const struct msg *m, const char *connect
 	return 0;
 }
 
-/* --- requests
- * --------------------------------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------------------------- */
 
 static int check_target(const struct msg *m, struct err *err)
 {
@@ -227,8 +226,7 @@ int h1_write_request(struct buf *out, const struct msg *m, const char *connectio
 	return 0;
 }
 
-/* --- responses
- * -------------------------------------------------------------------------------------- */
+/* --- responses ------------------------------------------------------------------------------ */
 
 int h1_write_response(struct buf *out, const struct msg *m, const char *connection, struct err *err)
 {
@@ -249,8 +247,7 @@ int h1_write_response(struct buf *out, const struct msg *m, const char *connecti
 	return 0;
 }
 
-/* --- chunks
- * ----------------------------------------------------------------------------------------- */
+/* --- chunks --------------------------------------------------------------------------------- */
 
 int h1_write_chunk_head(struct buf *out, uint64_t size, struct err *err)
 {

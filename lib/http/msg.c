@@ -170,26 +170,16 @@ static bool name_in(struct str name, const char *const *list)
 static bool may_not_be_listed(struct str name)
 {
 	static const char *const end_to_end[] = {
-		"content-length",
-		"transfer-encoding",
-		"content-encoding",
-		"content-type",
-		"content-range",
-		"host",
-		"expect",
-		"authorization",
-		"cookie",
-		"set-cookie",
-		"cache-control",
-		"www-authenticate",
-		"origin",
-		"x-api-key",
-		"api-key",
-		"x-goog-api-key",
-		"private-token",
-		"range",
-		"location",
-		NULL,
+		"content-length",   "transfer-encoding",
+		"content-encoding", "content-type",
+		"content-range",    "host",
+		"expect",           "authorization",
+		"cookie",           "set-cookie",
+		"cache-control",    "www-authenticate",
+		"origin",           "x-api-key",
+		"api-key",          "x-goog-api-key",
+		"private-token",    "range",
+		"location",         NULL,
 	};
 
 	return name_in(name, end_to_end);
@@ -225,14 +215,8 @@ static int connection_options(const struct msg *m, struct str *listed, size_t *r
 int msg_strip_hop(struct msg *m, struct err *err)
 {
 	static const char *const hop[] = {
-		"connection",
-		"keep-alive",
-		"proxy-connection",
-		"te",
-		"upgrade",
-		"proxy-authenticate",
-		"proxy-authorization",
-		NULL,
+		"connection", "keep-alive",         "proxy-connection",    "te",
+		"upgrade",    "proxy-authenticate", "proxy-authorization", NULL,
 	};
 	struct str listed[HTTP_CONNECTION_OPTIONS_MAX];
 	size_t listed_n, to = 0;

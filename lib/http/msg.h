@@ -98,9 +98,10 @@ bool msg_has_token(const struct msg *m, const char *name, const char *token);
 /*
  * Hop-by-hop fields (RFC 9110 7.6.1): Connection and all it lists, Keep-Alive, Proxy-Connection,
  * TE, Upgrade, Proxy-Authenticate/-Authorization. Framing and upgrade are in the struct already;
- * Transfer-Encoding stays as the mark of its place, which the writer fills or removes. Content-Length, Host, Authorization, Cookie, Expect or any name policy relies on
- * that is listed in Connection makes the message bad (E_BAD): a listed field must not be able to
- * hide itself from us.
+ * Transfer-Encoding stays as the mark of its place, which the writer fills or removes.
+ * Content-Length, Host, Authorization, Cookie, Expect or any name policy relies on that is listed
+ * in Connection makes the message bad (E_BAD): a listed field must not be able to hide itself from
+ * us.
  */
 int msg_strip_hop(struct msg *m, struct err *err) __attribute__((warn_unused_result));
 

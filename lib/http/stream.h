@@ -37,9 +37,9 @@ struct stream_handler {
 		       const struct fields
 			       *trailers); /* NULL when none; the incoming message is complete */
 	/*
-	 * Server side: the request's body breaks the grammar (E_BAD); no more of it will come. While
-	 * no head was sent it may be answered, now, and the connection closes after that; else, or
-	 * when this is NULL, the exchange fails.
+	 * Server side: the request's body breaks the grammar (E_BAD); no more of it will come.
+	 * While no head was sent it may be answered, now, and the connection closes after that;
+	 * else, or when this is NULL, the exchange fails.
 	 */
 	void (*on_bad)(void *arg, const struct err *err);
 	/* The queue of outgoing bytes fell below PROXY_OUT_LOW after it had been above

@@ -8,7 +8,7 @@
 
 #define LABEL_MAX 63 /* RFC 1035 2.3.4 */
 
-/* --- authority ---------------------------------------------------------------------------------- */
+/* --- authority ------------------------------------------------------------------------------ */
 
 static bool host_byte(char c)
 {
@@ -145,7 +145,7 @@ bool authority_eq(const struct authority *a, const struct authority *b)
 	return a->port == b->port && str_eq(authority_host(a), authority_host(b));
 }
 
-/* --- targets ------------------------------------------------------------------------------------ */
+/* --- targets -------------------------------------------------------------------------------- */
 
 static int check_bytes(struct str s, struct err *err)
 {

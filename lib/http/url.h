@@ -62,8 +62,9 @@ int url_split_target(struct str target, struct str *ret_path, struct str *ret_qu
  * Refused outright (E_BAD, one sentence why): not starting with '/', dot segments in any reading,
  * backslashes (raw or encoded), control characters or NUL after decoding, broken percent escapes,
  * over-long UTF-8 and encoded surrogates, an escape that decodes to another escape ("%252e": some
- * servers decode twice) when it would reveal '.', '/', '\', '%', ';' or a control character. Readings
- * (deduplicated): percent-decoded with "%2f" kept as data; "%2f" as a separator; each also with
+ * servers decode twice) when it would reveal '.', '/', '\', '%', ';' or a control character.
+ * Readings (deduplicated): percent-decoded with "%2f" kept as data; "%2f" as a separator; each also
+ * with
  * ";params" cut from every segment and with runs of '/' merged. Usual paths have exactly one.
  */
 #define URL_READINGS_MAX 8

@@ -108,8 +108,7 @@ static void start_upload(enum body_framing framing, uint64_t length)
 	assert_int_equal(stream_head(stream, &m, NULL), 0);
 }
 
-/* --- the ordinary
- * ------------------------------------------------------------------------------------ */
+/* --- the ordinary --------------------------------------------------------------------------- */
 
 static void test_reuse(void **state)
 {
@@ -257,8 +256,7 @@ static void test_server_says_close(void **state)
 	wire_expect(&w, "head(200) end done closed(-)");
 }
 
-/* --- what goes wrong
- * --------------------------------------------------------------------------------- */
+/* --- what goes wrong ------------------------------------------------------------------------ */
 
 static void test_server_leaves(void **state)
 {
@@ -424,8 +422,7 @@ static void test_stale_connection(void **state)
 	wire_expect(&w, "fail(io) closed(io)");
 }
 
-/* --- early answers
- * ----------------------------------------------------------------------------------- */
+/* --- early answers -------------------------------------------------------------------------- */
 
 static void test_answer_before_the_request_ends(void **state)
 {
@@ -546,8 +543,7 @@ static void test_upload_drains(void **state)
 	wire_expect(&w, "drain");
 }
 
-/* --- time
- * -------------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 static void test_timeouts(void **state)
 {
@@ -572,8 +568,7 @@ static void test_timeouts(void **state)
 	wire_expect(&w, "closed(-)");
 }
 
-/* --- endings
- * ----------------------------------------------------------------------------------------- */
+/* --- endings -------------------------------------------------------------------------------- */
 
 static void abort_head(void *arg, struct msg *m)
 {
@@ -625,8 +620,7 @@ static void test_drain(void **state)
 	wire_expect(&w, "closed(-)");
 }
 
-/* --- taking the stack
- * ---------------------------------------------------------------------------------- */
+/* --- taking the stack ----------------------------------------------------------------------- */
 
 static struct filter *taken;
 

@@ -461,6 +461,23 @@ static void test_head_end_splits(void **state)
 	}
 }
 
+/* A body that came along with its head may hold what a head may not. */
+static void test_body_behind_the_head(void **state)
+{
+	static const struct str bodies[] = { STR("\0\0"), STR("\n\n"), STR("\r\n\r\n"),
+					     STR("a\n\0") };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		auto_buf data = BUF_INIT(4096);
+		size_t scanned = 0;
+
+		assert_int_equal(buf_addz(&data, GET H END, NULL), 0);
+		assert_int_equal(buf_add(&data, bodies[i], NULL), 0);
+		assert_int_equal(h1_head_end(buf_str(&data), &scanned, NULL), strlen(GET H END));
+	}
+}
+
 /* Byte by byte, a refused head is refused, and never later than its end. */
 static void test_refused_splits(void **state)
 {
@@ -587,6 +604,7 @@ int main(void)
 		cmocka_unit_test(test_errors_hide_values),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_head_end_splits),
+		cmocka_unit_test(test_body_behind_the_head),
 		cmocka_unit_test(test_refused_splits),
 		cmocka_unit_test(test_cut_heads),
 		cmocka_unit_test(test_owns_its_memory),

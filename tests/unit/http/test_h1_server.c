@@ -112,8 +112,7 @@ static void head_only(enum body_framing framing, uint64_t length)
 	assert_int_equal(stream_head(stream, &m, NULL), 0);
 }
 
-/* --- the ordinary
- * ------------------------------------------------------------------------------------ */
+/* --- the ordinary --------------------------------------------------------------------------- */
 
 static void test_keep_alive(void **state)
 {
@@ -253,8 +252,7 @@ static void test_idle_holds_no_memory(void **state)
 	assert_null(conn->arena.head);
 }
 
-/* --- pipelining
- * -------------------------------------------------------------------------------------- */
+/* --- pipelining ----------------------------------------------------------------------------- */
 
 static void test_pipelining(void **state)
 {
@@ -298,8 +296,7 @@ static void test_pipelined_input_is_bounded(void **state)
 	wire_expect(&w, "GET end");
 }
 
-/* --- versions, methods, statuses
- * --------------------------------------------------------------------- */
+/* --- versions, methods, statuses ------------------------------------------------------------ */
 
 static void test_http10(void **state)
 {
@@ -417,8 +414,7 @@ static void test_expect_continue(void **state)
 	assert_string_equal(wire_recv(&w), EMPTY);
 }
 
-/* --- early answers
- * ----------------------------------------------------------------------------------- */
+/* --- early answers -------------------------------------------------------------------------- */
 
 /* The client is told to go, can still read the answer, and what it goes on sending is read past. */
 static void test_early_answer(void **state)
@@ -491,8 +487,7 @@ static void test_both_directions_at_once(void **state)
 	wire_expect(&w, "POST body(ab) body(cde) end done");
 }
 
-/* --- what goes wrong
- * --------------------------------------------------------------------------------- */
+/* --- what goes wrong ------------------------------------------------------------------------ */
 
 static void test_client_leaves(void **state)
 {
@@ -671,8 +666,7 @@ static void test_wrong_use(void **state)
 	assert_string_equal(wire_recv(&w), "HTTP/1.1 200 R\r\nContent-Length: 3\r\n\r\nabc");
 }
 
-/* --- time
- * -------------------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------- */
 
 static void test_head_timeout(void **state)
 {
@@ -834,8 +828,7 @@ static void test_paused_from_the_start(void **state)
 	wire_expect(&w, "body(abcde) end");
 }
 
-/* --- callbacks that end things
- * ------------------------------------------------------------------------ */
+/* --- callbacks that end things -------------------------------------------------------------- */
 
 static void abort_now(void)
 {
@@ -939,8 +932,7 @@ static void test_cut_body_is_a_reset(void **state)
 	assert_false(w.eof);
 }
 
-/* --- taking the stack
- * ---------------------------------------------------------------------------------- */
+/* --- taking the stack ----------------------------------------------------------------------- */
 
 static struct filter *taken;
 
@@ -1060,8 +1052,7 @@ static void test_take_with_output(void **state)
 	filter_free(taken);
 }
 
-/* --- draining
- * ------------------------------------------------------------------------------------------ */
+/* --- draining ------------------------------------------------------------------------------- */
 
 static void test_drain_idle(void **state)
 {
