@@ -367,7 +367,7 @@ static void test_remove_deep(void **state)
 	(void)state;
 	assert_int_equal(mkdir(tree, 0700), 0);
 	fd = open(tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	for (int i = 0; i < 1500; i++) {
+	for (int i = 0; i < 700; i++) {
 		int next;
 
 		assert_int_equal(mkdirat(fd, "deeper", 0700), 0);
