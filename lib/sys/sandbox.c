@@ -1,8 +1,11 @@
 #include "sys/sandbox.h"
 
+#include <linux/capability.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 int sandbox_launcher(struct err *err)
 {
@@ -24,6 +27,16 @@ int sandbox_secrets(struct err *err)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_sys(err, "forbid new privileges");
 	return 0;
+}
+
+int sandbox_hold(struct err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { { 0, 0, 0 } };
+
+	if (syscall(SYS_capset, &head, none) < 0)
+		return err_sys(err, "give up capabilities");
+	return sandbox_secrets(err);
 }
 
 int sandbox_proxy(struct err *err)

@@ -18,6 +18,9 @@ int sandbox_secrets(struct err *err) __attribute__((warn_unused_result));
  */
 int sandbox_launcher(struct err *err) __attribute__((warn_unused_result));
 
+/* Process 1 of an agent's box: sandbox_secrets, and no capability. */
+int sandbox_hold(struct err *err) __attribute__((warn_unused_result));
+
 /* A proxy sidecar: sandbox_secrets, SIGPIPE ignored, descriptor limit raised to its hard maximum. */
 int sandbox_proxy(struct err *err) __attribute__((warn_unused_result));
 
