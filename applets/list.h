@@ -7,4 +7,5 @@
 APPLET(bottle, applet_bottle)
 APPLET(egress-proxy, applet_egress_proxy)
 APPLET(bottle-ca, applet_bottle_ca)
+APPLET(agent-init, applet_agent_init)
 /* clang-format on */
