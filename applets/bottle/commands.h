@@ -5,4 +5,5 @@
 COMMAND(ca, applet_bottle_ca)
 COMMAND(help, command_bottle_help)
 COMMAND(licenses, command_bottle_licenses)
+COMMAND(start, command_bottle_start)
 COMMAND(version, command_bottle_version)
