@@ -23,7 +23,7 @@
 
 /* Results of filter_read and filter_write besides a positive count of bytes. */
 #define FILTER_EOF 0    /* read: the peer ended its direction in order (TLS: close_notify) */
-#define FILTER_ERROR -1 /* err is set; the stack is dead */
+#define FILTER_ERROR -1 /* err is set; after a write what has come can still be read */
 #define FILTER_AGAIN -2 /* nothing now; watch filter_wants */
 
 enum filter_ready { FILTER_NOT_YET, FILTER_READY, FILTER_FAILED };

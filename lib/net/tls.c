@@ -173,39 +173,50 @@ static int on_recv(void *arg, unsigned char *p, size_t n)
 	return (int)got;
 }
 
-/* Sends what is held. 0: all of it; 1: the filter below takes no more; -1: error. */
+/*
+ * A write that fails is not the end: an answer may have come before it (RFC 9112 9.5). mbedTLS may
+ * not be used after an error, so it never hears of this one; from here on nothing is sent.
+ */
+static ssize_t write_below(struct tls *t, struct str s)
+{
+	ssize_t put = filter_write(t->f.below, s.p, s.n, t->err);
+
+	if (put == FILTER_ERROR) {
+		t->explained = t->mute = true;
+		buf_clear(&t->held);
+	}
+	return put;
+}
+
+/* Sends what is held. 0: all of it; 1: the filter below takes no more; -1: it is mute. */
 static int drain(struct tls *t)
 {
 	while (t->held.len > 0) {
-		struct str s = buf_str(&t->held);
-		ssize_t put = filter_write(t->f.below, s.p, s.n, t->err);
+		ssize_t put = write_below(t, buf_str(&t->held));
 
 		if (put == FILTER_AGAIN)
 			return 1;
-		if (put == FILTER_ERROR) {
-			t->explained = true;
+		if (put == FILTER_ERROR)
 			return -1;
-		}
 		buf_consume(&t->held, (size_t)put);
 	}
 	buf_shrink(&t->held);
-	return 0;
+	return t->mute ? -1 : 0;
 }
 
-/* Down the stack, or behind what is held. */
+/* Down the stack, or behind what is held, or nowhere. */
 static int push(struct tls *t, struct str s)
 {
-	while (t->held.len == 0 && s.n > 0) {
-		ssize_t put = filter_write(t->f.below, s.p, s.n, t->err);
+	while (!t->mute && t->held.len == 0 && s.n > 0) {
+		ssize_t put = write_below(t, s);
 
 		if (put == FILTER_AGAIN)
 			break;
-		if (put == FILTER_ERROR) {
-			t->explained = true;
-			return -1;
-		}
-		s = str_from(s, (size_t)put);
+		if (put != FILTER_ERROR)
+			s = str_from(s, (size_t)put);
 	}
+	if (t->mute)
+		return 0;
 	if (s.n > 0 && buf_add(&t->held, s, t->err)) {
 		/* It makes us answer (alerts, in TLS 1.2) and does not read the answers. */
 		t->explained = true;
@@ -428,10 +439,7 @@ static ssize_t tls_read(struct filter *f, void *p, size_t n, struct err *err)
 		return FILTER_EOF;
 	if (!begin(t, err))
 		return FILTER_ERROR;
-	if (drain(t) < 0) {
-		fail(t, 0);
-		return FILTER_ERROR;
-	}
+	(void)drain(t);
 	t->dry = t->yielded = false;
 	t->budget = TLS_READ_BUDGET;
 	for (int i = 0; i < READ_ROUNDS && !t->dry && !t->yielded; i++) {
@@ -482,6 +490,12 @@ static int write_records(struct tls *t, const unsigned char *p, size_t n)
  * What was made into records cannot be taken back: until all of them are on their way the caller is
  * told to try again, and then that those bytes are done.
  */
+static ssize_t mute_err(struct err *err)
+{
+	(void)err_set(err, E_IO, "an earlier write failed");
+	return FILTER_ERROR;
+}
+
 static ssize_t tls_write(struct filter *f, const void *p, size_t n, struct err *err)
 {
 	struct tls *t = container_of(f, struct tls, f);
@@ -489,6 +503,8 @@ static ssize_t tls_write(struct filter *f, const void *p, size_t n, struct err *
 
 	if (!begin(t, err))
 		return FILTER_ERROR;
+	if (t->mute)
+		return mute_err(err);
 	if (t->closing) {
 		(void)err_set(err, E_BAD, "write after close_notify");
 		return FILTER_ERROR;
@@ -498,6 +514,8 @@ static ssize_t tls_write(struct filter *f, const void *p, size_t n, struct err *
 		ret = write_records(t, p, n < TLS_WRITE_MAX ? n : TLS_WRITE_MAX);
 		t->write_len = ret > 0 ? (size_t)ret : 0;
 	}
+	if (t->mute)
+		return FILTER_ERROR;
 	if (ret < 0) {
 		fail(t, ret);
 		return FILTER_ERROR;
@@ -516,12 +534,18 @@ static enum filter_ready tls_shutdown(struct filter *f, struct err *err)
 
 	if (!begin(t, err))
 		return FILTER_FAILED;
+	if (t->mute) {
+		(void)mute_err(err);
+		return FILTER_FAILED;
+	}
 	if (!t->closing) {
 		t->closing = true;
 		ret = mbedtls_ssl_close_notify(&t->ssl);
 	}
 	if (ret == 0)
 		ret = drain(t);
+	if (t->mute)
+		return FILTER_FAILED;
 	if (ret < 0) {
 		fail(t, ret);
 		return FILTER_FAILED;

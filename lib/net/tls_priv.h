@@ -45,6 +45,7 @@ struct tls {
 	bool explained;  /* and they did */
 
 	bool dead;        /* after an error mbedTLS may not be asked again */
+	bool mute;        /* the filter below broke on a write; what has come can still be read */
 	bool eof;         /* close_notify came */
 	bool closing;     /* close_notify was written */
 	bool dry;         /* the last read ended because there was no more input */

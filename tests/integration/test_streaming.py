@@ -168,6 +168,33 @@ def test_both_directions_at_once(raw, pki):
     wire.close()
 
 
+def test_an_early_answer_reaches_a_client_that_is_still_sending(raw, pki):
+    """A server may refuse an upload without reading it (413) and close; its answer is worth more than the upload."""
+    def script(wire, _):
+        http1.read_head(wire)
+        wire.send(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+        wire.close_in_order()
+
+    proxy = raw(script)
+    wire = client.tunnel(proxy.address, "api.test:443", pki.bottle_cert)
+    size = 32 * 1024 * 1024
+
+    def upload():
+        try:
+            wire.send(b"POST / HTTP/1.1\r\nHost: api.test\r\nContent-Length: %d\r\n\r\n" % size)
+            for _ in range(size // 65536):
+                wire.send(bytes(65536))
+        except OSError:
+            pass  # nobody reads it: that is the point
+
+    sender = threading.Thread(target=upload)
+    sender.start()
+    answer = http1.read_response(wire)
+    assert (answer.status, answer.body) == (413, b"no"), answer.body
+    wire.close()
+    sender.join()
+
+
 def test_refusal_before_the_body_was_sent(proxy, pki, api):
     """A client that announces a gigabyte gets its refusal at once."""
     wire = client.tunnel(proxy.address, "api.test:443", pki.bottle_cert)

@@ -11,11 +11,15 @@ import dataclasses
 import datetime
 import ipaddress
 import pathlib
+import warnings
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+# One kind of certificate below is signed with SHA-1 on purpose.
+warnings.filterwarnings("ignore", message="SHA1 signatures are deprecated")
 
 
 @dataclasses.dataclass

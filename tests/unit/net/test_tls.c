@@ -420,6 +420,29 @@ static void test_write_again_with_more(void **state)
 	duo_close(&d);
 }
 
+/* A server may answer, stop listening and go: what it said is not lost over what we could not say. */
+static void test_answer_before_a_failed_write(void **state)
+{
+	(void)state;
+	for (int tls12 = 0; tls12 < 2; tls12++) {
+		struct duo d = good(tls12);
+		struct err err = ERR_INIT;
+		char in[16];
+
+		duo_open(&d);
+		duo_assert_up(&d);
+		assert_int_equal(filter_write(d.server, "answer", 6, &err), 6);
+		assert_int_equal(shutdown(filter_fd(d.server), SHUT_RD), 0);
+		assert_int_equal(filter_write(d.client, "x", 1, &err), FILTER_ERROR);
+		assert_int_equal(err.code, E_IO);
+		assert_int_equal(filter_read(d.client, in, sizeof(in), &err), 6);
+		assert_memory_equal(in, "answer", 6);
+		assert_int_equal(filter_write(d.client, "x", 1, &err), FILTER_ERROR);
+		assert_int_equal(filter_shutdown(d.client, &err), FILTER_FAILED);
+		duo_close(&d);
+	}
+}
+
 static void test_close_notify_and_half_close(void **state)
 {
 	(void)state;
@@ -869,6 +892,7 @@ int main(void)
 		cmocka_unit_test(test_wildcards),
 		cmocka_unit_test(test_big_transfer_through_small_sockets),
 		cmocka_unit_test(test_write_again_with_more),
+		cmocka_unit_test(test_answer_before_a_failed_write),
 		cmocka_unit_test(test_close_notify_and_half_close),
 		cmocka_unit_test(test_truncation),
 		cmocka_unit_test(test_shutdown_waits_for_the_socket),
