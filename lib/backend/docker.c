@@ -362,7 +362,7 @@ static void copy_trees(struct docker_backend *d, const struct plan *p, struct wo
 	for (size_t i = 0; i < trees->n; i++) {
 		struct docker_call *c = batch_next(batch);
 
-		engine_copy(c, &d->engine, agent, "/", true);
+		engine_copy(c, &d->engine, agent, "/");
 		c->job.feed = tar_tree_read;
 		c->job.feed_arg = trees->v[i];
 	}
@@ -388,7 +388,7 @@ static int docker_create(struct backend *b, const struct plan *p, struct err *er
 		return -1;
 	connect_networks(d, p, &files);
 	copy = batch_next(&files);
-	engine_copy(copy, &d->engine, plan_box(p, ROLE_AGENT)->name, "/", false);
+	engine_copy(copy, &d->engine, plan_box(p, ROLE_AGENT)->name, "/");
 	copy->job.input = buf_str(&tar);
 	copy_trees(d, p, &trees, &files);
 	return batch_run(d, &files, d->b.cancel, err);

@@ -200,14 +200,11 @@ void engine_create(struct docker_call *c, const struct engine *e, const struct e
 }
 
 void engine_copy(struct docker_call *c, const struct engine *e, const char *container,
-		 const char *path, bool keep_owner)
+		 const char *path)
 {
 	begin(c, e, "copy files into %s", container);
 	c->job.timeout_ms = PULL_TIMEOUT_MS;
-	ARGS(c, "cp");
-	if (keep_owner)
-		docker_arg(c, "--archive");
-	docker_arg(c, "-");
+	ARGS(c, "cp", "-");
 	docker_argf(c, "%s:%s", container, path);
 }
 

@@ -87,13 +87,13 @@ struct engine_container {
 /* The output is its id. */
 void engine_create(struct docker_call *c, const struct engine *e,
 		   const struct engine_container *spec);
-/* Unpacks the tar on its input at `path`; keep_owner: with the owners the tar says, else root's. */
+/* Unpacks the tar on its input at `path`, as root's. */
 void engine_copy(struct docker_call *c, const struct engine *e, const char *container,
-		 const char *path, bool keep_owner);
+		 const char *path);
 /* Runs a command in a container, its input from memory. */
 void engine_exec(struct docker_call *c, const struct engine *e, const char *container,
 		 const char *user, const char *const *command, struct str input);
-/* Ends and removes; ids of one call at most COMMAND's length. Missing ones are fine. */
+/* Ends and removes, with their volumes. */
 void engine_remove(struct docker_call *c, const struct engine *e, const char *const *containers,
 		   size_t count);
 
