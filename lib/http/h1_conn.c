@@ -166,7 +166,8 @@ static bool step_shutdown(struct h1_conn *c)
 static bool step_linger(struct h1_conn *c)
 {
 	h1_input_consume(c, c->data.n);
-	if (c->in_eof)
+	/* Who drains wants to be gone, and only a peer that still sends could miss something. */
+	if (c->in_eof || c->draining)
 		h1_conn_end(c, NULL);
 	return false;
 }

@@ -1064,9 +1064,8 @@ static void test_drain_idle(void **state)
 	wire_expect(&w, "GET end done");
 	(void)wire_recv(&w);
 	assert_true(w.eof);
-	wire_close(&w);
 	wire_spin(&w);
-	wire_expect(&w, "closed(-)");
+	wire_expect(&w, "closed(-)"); /* whatever the peer does */
 }
 
 static void test_drain_busy(void **state)
