@@ -22,7 +22,7 @@ void h1_body_init(struct h1_body *b, const struct msg *m)
 		b->state = H1_BODY_SIZE;
 		break;
 	case BODY_UNTIL_CLOSE:
-		b->left = UINT64_MAX;
+		b->left = UINT64_MAX; /* more than ever comes */
 		break;
 	}
 }
@@ -119,8 +119,6 @@ static struct str take_data(struct h1_body *b, struct str in)
 {
 	struct str piece = str_sub(in, 0, b->left < in.n ? (size_t)b->left : in.n);
 
-	if (b->framing == BODY_UNTIL_CLOSE)
-		return piece;
 	b->left -= piece.n;
 	if (b->left == 0)
 		b->state = b->framing == BODY_CHUNKED ? H1_BODY_DATA_END : H1_BODY_DONE;

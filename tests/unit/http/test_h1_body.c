@@ -131,6 +131,8 @@ static const char *const bad[] = {
 	"5 \r\nhello\r\n",
 	"5\t\r\nhello\r\n",
 	"5\nhello\r\n",
+	"05\nhello\r\n0\r\n\r\n", /* read without its last digit it would be the end */
+	"5;a\nhello\r\n",
 	"5\r\r\n",
 	"5\rx\r\nhello\r\n",
 	"5_0\r\n",
@@ -148,6 +150,9 @@ static const char *const bad[] = {
 	"5\r\nhello\n0\r\n\r\n",
 	"5\r\nhello\r0\r\n\r\n",
 	"5\r\nhello0\r\n\r\n",
+	"5\r\nhello??0\r\n\r\n", /* skipped unseen these two bytes would be the CRLF */
+	"5\r\nhello\r?0\r\n\r\n",
+	"5\r\nhello?\n0\r\n\r\n",
 	"0\r\n\n",
 	"0\r\nA: b\n\r\n",
 	"0\r\n A: b\r\n\r\n",
@@ -228,6 +233,38 @@ static void test_trailers_checked_when_dropped(void **state)
 	h1_body_init(&b, &chunked);
 	in = STR("0\r\nOk: b\r\n\r\n");
 	assert_int_equal(h1_body_next(&b, in, &piece, &used, NULL, NULL), H1_END);
+}
+
+/* Trailers outlive the input, and have the arena's maximum. */
+static void test_trailers_are_copied(void **state)
+{
+	static const char in[] = "0\r\nX-Sum: 1\r\n\r\n";
+	char *copy = mem_dup(in, sizeof(in) - 1);
+	struct err err = ERR_INIT;
+	struct arena arena;
+	struct msg trailers;
+	struct str piece;
+	struct h1_body b;
+	size_t used;
+
+	(void)state;
+	arena_init(&arena, HTTP_ARENA_MAX);
+	msg_init(&trailers, &arena);
+	h1_body_init(&b, &chunked);
+	assert_int_equal(h1_body_next(&b, str_mem(copy, sizeof(in) - 1), &piece, &used, &trailers,
+				      &err),
+			 H1_END);
+	free(copy);
+	assert_true(str_eqz(msg_value(&trailers, "x-sum"), "1"));
+	arena_fini(&arena);
+	arena_init(&arena, 8);
+	msg_init(&trailers, &arena);
+	h1_body_init(&b, &chunked);
+	assert_int_equal(h1_body_next(&b, str_mem(in, sizeof(in) - 1), &piece, &used, &trailers,
+				      &err),
+			 H1_BAD);
+	assert_int_equal(err.code, E_LIMIT);
+	arena_fini(&arena);
 }
 
 static void test_length(void **state)
@@ -312,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_chunked_refused),
 		cmocka_unit_test(test_chunked_limits),
 		cmocka_unit_test(test_trailers_checked_when_dropped),
+		cmocka_unit_test(test_trailers_are_copied),
 		cmocka_unit_test(test_length),
 		cmocka_unit_test(test_no_body),
 		cmocka_unit_test(test_eof),

@@ -121,6 +121,12 @@ static const struct {
 	{ GET H "Upgrade: websocket\r\nConnection: Upgrade\r\n" END,
 	  "GET origin scheme= authority= path=/ query= host=a 1.1 none/0 keep up=websocket [Host|a] "
 	  "[Upgrade|websocket] [Connection|Upgrade]" },
+	{ GET H "Connection: upgrade\r\nReferer: x\r\nUpgrade: a\r\nUpgrade: b\r\n" END,
+	  "GET origin scheme= authority= path=/ query= host=a 1.1 none/0 keep up=a [Host|a] "
+	  "[Connection|upgrade] [Referer|x] [Upgrade|a] [Upgrade|b]" },
+	{ "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: a\r\n" END,
+	  "GET origin scheme= authority= path=/ query= host= 1.0 none/0 [Connection|upgrade] "
+	  "[Upgrade|a]" },
 	{ GET H "Upgrade: websocket\r\n" END,
 	  "GET origin scheme= authority= path=/ query= host=a 1.1 none/0 keep [Host|a] "
 	  "[Upgrade|websocket]" },
@@ -298,6 +304,7 @@ static const struct refused bad_requests[] = {
 static const struct refused bad_responses[] = {
 	{ "\r\n" OK END, "version" }, /* the empty line is for requests only */
 	{ "HTTP/1.1  200 OK\r\n" END, "status" },
+	{ "HTTP/1.1X200 OK\r\n" END, "status" },
 	{ "HTTP/1.1 20 OK\r\n" END, "status" },
 	{ "HTTP/1.1 2000 OK\r\n" END, "status" },
 	{ "HTTP/1.1 099 OK\r\n" END, "status" },
@@ -516,6 +523,22 @@ static void test_cut_heads(void **state)
 	}
 }
 
+static void test_arena_maximum(void **state)
+{
+	struct str head = STR(GET H "A: b\r\n" END);
+
+	(void)state;
+	for (size_t max = 0; max < head.n + 512; max += 16) {
+		struct message x = { .err = ERR_INIT };
+
+		arena_init(&x.arena, max);
+		msg_init(&x.m, &x.arena);
+		if (h1_parse_request(head, &x.m, &x.err) < 0)
+			assert_int_equal(x.err.code, E_LIMIT);
+		release(&x);
+	}
+}
+
 /* Nothing of a message points into the bytes it was parsed from. */
 static void test_owns_its_memory(void **state)
 {
@@ -607,6 +630,7 @@ int main(void)
 		cmocka_unit_test(test_body_behind_the_head),
 		cmocka_unit_test(test_refused_splits),
 		cmocka_unit_test(test_cut_heads),
+		cmocka_unit_test(test_arena_maximum),
 		cmocka_unit_test(test_owns_its_memory),
 		cmocka_unit_test(test_round_trips),
 	};

@@ -193,6 +193,40 @@ static void test_bad_requests(void **state)
 	expect_bad();
 }
 
+static void test_bad_targets(void **state)
+{
+	static const struct {
+		const char *method;
+		enum http_target_form form;
+		const char *scheme, *authority, *path, *query;
+	} bad[] = {
+		{ "CONNECT", TARGET_AUTHORITY, "", "a b:1", "", NULL },
+		{ "CONNECT", TARGET_AUTHORITY, "", "", "", NULL },
+		{ "GET", TARGET_AUTHORITY, "", "a:1", "", NULL },
+		{ "GET", TARGET_ASTERISK, "", "", "*", NULL },
+		{ "GET", TARGET_ABSOLUTE, "h ttp", "a", "/", NULL },
+		{ "GET", TARGET_ABSOLUTE, "", "a", "/", NULL },
+		{ "GET", TARGET_ABSOLUTE, "http", "a b", "/", NULL },
+		{ "GET", TARGET_ABSOLUTE, "http", "a/b", "/", NULL },
+		{ "GET", TARGET_ABSOLUTE, "http", "", "/", NULL },
+		{ "GET", TARGET_ABSOLUTE, "http", "a", "*", NULL },
+		{ "OPTIONS", TARGET_ABSOLUTE, "http", "a", "*", "q" },
+		{ "OPTIONS", TARGET_ABSOLUTE, "http", "a", "x", NULL },
+	};
+
+	(void)state;
+	add("Host", "a");
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		m.method = str_of(bad[i].method);
+		m.form = bad[i].form;
+		m.scheme = str_of(bad[i].scheme);
+		m.authority = str_of(bad[i].authority);
+		m.path = str_of(bad[i].path);
+		m.query = str_of(bad[i].query);
+		expect_bad();
+	}
+}
+
 /* Whoever edits a message past msg_add cannot inject either. */
 static void test_last_guard(void **state)
 {
@@ -219,6 +253,8 @@ static void test_last_guard(void **state)
 	expect_bad();
 	m.reason = STR("OK");
 	m.status = 99;
+	expect_bad();
+	m.status = 1000;
 	expect_bad();
 }
 
@@ -249,10 +285,29 @@ static void test_responses(void **state)
 	m.framing = BODY_NONE;
 	m.status = 204;
 	expect(NULL, "HTTP/1.1 204 Why\r\nX: y\r\n\r\n");
+	assert_int_equal(msg_remove(&m, "content-length"), 1);
+	m.framing = BODY_LENGTH;
+	expect(NULL, "HTTP/1.1 204 Why\r\nX: y\r\n\r\n");
+	m.status = 103;
+	expect(NULL, "HTTP/1.1 103 Why\r\nX: y\r\n\r\n");
+	m.framing = BODY_NONE;
 	m.status = 101;
 	m.upgrade = STR("websocket");
 	expect("upgrade",
 	       "HTTP/1.1 101 Why\r\nX: y\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n");
+}
+
+/* What HEAD would have: a length may be told, chunks are nobody's business. */
+static void test_announced_framing(void **state)
+{
+	(void)state;
+	response(200);
+	add("Transfer-Encoding", "chunked");
+	expect(NULL, "HTTP/1.1 200 Why\r\n\r\n");
+	add("Content-Length", "x");
+	expect(NULL, "HTTP/1.1 200 Why\r\n\r\n");
+	add("Content-Length", "7");
+	expect(NULL, "HTTP/1.1 200 Why\r\nContent-Length: 7\r\n\r\n");
 }
 
 static void test_out_of_room(void **state)
@@ -265,6 +320,10 @@ static void test_out_of_room(void **state)
 	assert_int_equal(h1_write_response(&out, &m, NULL, &err), -1);
 	assert_int_equal(err.code, E_LIMIT);
 	assert_int_equal(out.len, 0);
+	assert_int_equal(buf_addz(&out, "0123456789abc", NULL), 0);
+	assert_int_equal(h1_write_last_chunk(&out, NULL, NULL), -1);
+	assert_int_equal(h1_write_chunk_head(&out, 16, NULL), -1);
+	assert_int_equal(out.len, 13);
 }
 
 static void test_chunks(void **state)
@@ -300,6 +359,8 @@ int main(void)
 		TEST(test_forms),
 		TEST(test_bad_requests),
 		TEST(test_last_guard),
+		TEST(test_bad_targets),
+		TEST(test_announced_framing),
 		TEST(test_upgrade_guard),
 		TEST(test_responses),
 		TEST(test_out_of_room),

@@ -143,6 +143,8 @@ static void test_arena_max(void **state)
 		;
 	assert_int_equal(err.code, E_LIMIT);
 	assert_true(str_eqz(m.fields.v[0].value, "b"));
+	for (size_t i = 1; i < m.fields.n; i++)
+		assert_int_equal(m.fields.v[i].value.n, 40);
 	arena_fini(&small);
 }
 

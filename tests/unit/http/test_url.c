@@ -94,6 +94,7 @@ static void test_authority_refused(void **state)
 		{ "example.0xg1", NULL },
 		{ "[::1", "bracket" },
 		{ "[::1]x", "port" },
+		{ "[::1]x80", "port" },
 		{ "[1.2.3.4]", "IPv6" },
 		{ "[fe80::1%eth0]", "IPv6" },
 		{ "[]", "IPv6" },
@@ -232,6 +233,8 @@ static void test_path_refused(void **state)
 		{ "/%", "broken" },
 		{ "/%2", "broken" },
 		{ "/%zz", "broken" },
+		{ "/%2z", "broken" },
+		{ "/%z2", "broken" },
 		{ "/%u002e", "broken" },
 		{ "/%252e%252e/", "escape inside" },
 		{ "/%252f", "escape inside" },
@@ -285,6 +288,8 @@ static void test_path_readings(void **state)
 		{ "/caf%e9", { "/caf\xe9" } }, /* Latin-1 */
 		{ "/100%25", { "/100%" } },
 		{ "/100%2541", { "/100%41" } },
+		{ "/100%251x", { "/100%1x" } },
+		{ "/100%25x", { "/100%x" } },
 		{ "/%3f%23", { "/?#" } },
 		{ "/a%2fb", { "/a%2Fb", "/a/b" } },
 		{ "/a//b", { "/a//b", "/a/b" } },
@@ -332,10 +337,12 @@ static void test_path_limit(void **state)
 	(void)state;
 	memset(path, ';', sizeof(path));
 	path[0] = '/';
-	arena_init(&a, 16384);
-	assert_int_equal(url_path_readings(str_mem(path, sizeof(path)), &a, &r, &err), -1);
-	assert_int_equal(err.code, E_LIMIT);
-	arena_fini(&a);
+	for (size_t max = 4096; max <= 32768; max *= 2) {
+		arena_init(&a, max);
+		assert_int_equal(url_path_readings(str_mem(path, sizeof(path)), &a, &r, &err), -1);
+		assert_int_equal(err.code, E_LIMIT);
+		arena_fini(&a);
+	}
 }
 
 static void test_query(void **state)
