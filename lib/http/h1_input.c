@@ -49,6 +49,8 @@ ssize_t h1_input_fill(struct h1_conn *c, struct err *err)
 		to = buf_reserve(&c->in, PROXY_READ_SIZE, err);
 		if (!to)
 			return FILTER_ERROR;
+		/* What is there may have moved, and it is looked at also when nothing comes. */
+		h1_input_load(c);
 	}
 	n = filter_read(c->f, to, PROXY_READ_SIZE, err);
 	if (n > 0) {

@@ -916,6 +916,16 @@ static void test_close_after_abort(void **state)
 }
 
 /* A body that lasts until the close, cut: the client must see a reset, not an orderly end. */
+/* Room for what does not come moves what is there. */
+static void test_end_within_a_chunk_line(void **state)
+{
+	(void)state;
+	wire_send(&w, "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5;a=bc");
+	wire_close(&w);
+	wire_spin(&w);
+	wire_expect(&w, "POST fail(io) closed(io)");
+}
+
 static void test_cut_body_is_a_reset(void **state)
 {
 	(void)state;
@@ -1132,6 +1142,7 @@ int main(void)
 		TEST(test_abort_from_outside),
 		TEST(test_close_after_abort),
 		TEST(test_cut_body_is_a_reset),
+		TEST(test_end_within_a_chunk_line),
 		TEST(test_take),
 		TEST(test_take_later),
 		TEST(test_take_upgrade),
