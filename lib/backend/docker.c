@@ -336,7 +336,7 @@ static int pack_program(struct docker_backend *d, struct buf *tar, struct err *e
 	const struct tar_owner root = { 0, 0 };
 
 	if (tar_add_dir(tar, ".bottle", 0755, root, err) < 0 ||
-	    tar_add_file(tar, BACKEND_AGENT_BINARY + 1, 0755, root, buf_str(&d->program), err) < 0)
+	    tar_add_file(tar, &BACKEND_AGENT_BINARY[1], 0755, root, buf_str(&d->program), err) < 0)
 		return -1;
 	return tar_end(tar, err);
 }
