@@ -195,7 +195,7 @@ static int import_sidecar_image(struct docker_backend *d, const struct plan *p, 
 	const struct engine_label label = { LABEL_PROGRAM, d->program_id };
 	const struct tar_owner root = { 0, 0 };
 
-	if (tar_add_file(tar, SIDECAR_PROGRAM + 1, 0755, root, buf_str(&d->program), err) < 0 ||
+	if (tar_add_file(tar, &SIDECAR_PROGRAM[1], 0755, root, buf_str(&d->program), err) < 0 ||
 	    tar_end(tar, err) < 0)
 		return -1;
 	engine_import(batch_next(batch), &d->engine, p->sidecar_image, &label, buf_str(tar));
