@@ -69,7 +69,7 @@ static int add_event(struct buf *out, const struct json *j, struct err *err)
 		verdict = json_str(json_get(j, "event"));
 	if (add_shown(out, str_sub(ts, 11, 12), err) < 0 ||
 	    add_member(out, " ", j, "component", err) < 0 ||
-	    buf_addf(out, err, " %s%-7.*s%s",
+	    buf_addf(out, err, " %s%.*s%s",
 		     !colour ? ""
 		     : good  ? GREEN
 			     : RED,

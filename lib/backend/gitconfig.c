@@ -132,7 +132,10 @@ static int read_header(struct parser *p)
 				return bad(p, "a subsection is not closed");
 		}
 	}
-	return next(p) == ']' ? 0 : bad(p, "a section is not closed");
+	if (peek(p) != ']')
+		return bad(p, "a section is not closed");
+	(void)next(p);
+	return 0;
 }
 
 static int read_escape(struct parser *p, struct buf *value)

@@ -307,7 +307,7 @@ static int go(struct launch *l, struct launch_result *ret, struct err *err)
 		return -1;
 	undo_push(&l->undo, undo_state, l, "settle the state directory");
 	if (step(l, networks, step_networks, err) < 0 || step(l, "boxes", step_boxes, err) < 0 ||
-	    step(l, "start", step_start, err) < 0 ||
+	    step(l, "sidecars and agent", step_start, err) < 0 ||
 	    step(l, "provision and probe", step_provision, err) < 0)
 		return -1;
 	return run_session(l, ret, err);
