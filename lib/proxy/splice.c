@@ -118,17 +118,46 @@ static unsigned events_for(const struct end *e)
 	return ev;
 }
 
+static void on_ready(void *arg, unsigned events);
+
+/* A hang-up is reported for ever, so an end that nothing is wanted of is not watched. */
+static int watch(struct end *e, struct err *err)
+{
+	unsigned events = events_for(e);
+
+	if (e->watch.loop)
+		loop_watch_events(&e->watch, events);
+	else if (events)
+		return loop_watch(e->splice->loop, &e->watch, filter_fd(e->f), events, on_ready, e,
+				  err);
+	return 0;
+}
+
+/*
+ * Reading tells of a reset; where nothing more can be read only the event does. Without a reset it
+ * means that both directions were closed, ours by us.
+ */
+static int hung_up(struct end *e, struct err *err)
+{
+	if (events_for(e) & LOOP_READ)
+		return 0;
+	if (!e->shut)
+		return err_set(err, E_IO, "the connection was reset");
+	loop_unwatch(&e->watch);
+	return 0;
+}
+
 static void on_ready(void *arg, unsigned events)
 {
 	struct end *e = arg;
 	struct splice *s = e->splice;
 	struct err err = ERR_INIT;
 
-	(void)events;
 	if (s->dead)
 		return;
 	if (pull(e, &err) < 0 || push(e, &err) < 0 || push(e->other, &err) < 0 ||
-	    pull(e->other, &err) < 0 || push(e, &err) < 0) {
+	    pull(e->other, &err) < 0 || push(e, &err) < 0 ||
+	    ((events & LOOP_HANGUP) && hung_up(e, &err) < 0)) {
 		finish(s, &err);
 		return;
 	}
@@ -136,8 +165,8 @@ static void on_ready(void *arg, unsigned events)
 		finish(s, NULL);
 		return;
 	}
-	loop_watch_events(&s->a.watch, events_for(&s->a));
-	loop_watch_events(&s->b.watch, events_for(&s->b));
+	if (watch(&s->a, &err) < 0 || watch(&s->b, &err) < 0)
+		finish(s, &err);
 }
 
 static void on_idle(void *arg)
@@ -191,4 +220,9 @@ void splice_cancel(struct splice *s)
 {
 	if (s && !s->dead)
 		close_ends(s);
+}
+
+void splice_finish(struct splice *s, const struct err *err)
+{
+	finish(s, err);
 }

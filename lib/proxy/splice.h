@@ -20,6 +20,8 @@ typedef void splice_done_fn(void *arg, uint64_t a_to_b, uint64_t b_to_a, const s
 struct splice *splice_start(struct loop *l, struct filter *a, struct filter *b, int idle_ms,
 			    splice_done_fn *fn, void *arg, struct err *err)
 	__attribute__((warn_unused_result));
+/* At once, with it. */
+void splice_finish(struct splice *s, const struct err *err);
 /* At once, without the callback. NULL is fine. */
 void splice_cancel(struct splice *s);
 
