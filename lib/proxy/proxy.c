@@ -158,7 +158,7 @@ void proxy_free(struct proxy *p)
 		listen_close(p->listener);
 	exchange_cut_all(p);
 	while (p->sessions)
-		session_close(p->sessions);
+		session_cut(p->sessions);
 	if (p->health)
 		http_server_free(p->health);
 	control_free(p->control);

@@ -31,7 +31,6 @@ struct session {
 	struct loop_watch watch;
 	struct loop_timer timer;
 	struct buf first; /* PEEK, DIAL: the first bytes inside the tunnel */
-	bool passthrough;
 	int64_t tunnel_since;
 	uint64_t tunnel_id;
 	struct upstream_dial *dial;
@@ -47,7 +46,7 @@ static void reap(void *arg)
 	free(s);
 }
 
-void session_close(struct session *s)
+static void session_close(struct session *s)
 {
 	struct proxy *p = s->p;
 
@@ -228,8 +227,9 @@ static void on_splice_done(void *arg, uint64_t in, uint64_t out, const struct er
 	struct session *s = arg;
 
 	s->splice = NULL;
-	end_tunnel(s, err ? EVENT_ERROR : EVENT_ALLOW, REASON_NONE, err ? err->text : NULL, in,
-		   out);
+	end_tunnel(s, err ? EVENT_ERROR : EVENT_ALLOW,
+		   err && err->code == E_CANCELLED ? REASON_SHUTTING_DOWN : REASON_NONE,
+		   err ? err->text : NULL, in, out);
 }
 
 static void on_dial_ready(void *arg, struct filter *up, bool absolute)
@@ -292,12 +292,16 @@ static void check_hello(struct session *s)
 static void judge_first(struct session *s)
 {
 	struct verdict v;
+	bool passthrough;
 
+	/* By the rules of now, not by those of when the tunnel was opened. */
+	decide_connect(s->p->policy->routes, &s->origin.tunnel, &v);
+	passthrough = v.allow && v.route->passthrough;
 	switch (tls_guess(buf_str(&s->first))) {
 	case TLS_GUESS_MORE:
 		return;
 	case TLS_GUESS_YES:
-		if (s->passthrough)
+		if (passthrough)
 			check_hello(s);
 		else
 			start_handshake(s);
@@ -305,14 +309,13 @@ static void judge_first(struct session *s)
 	case TLS_GUESS_NO:
 		break;
 	}
-	decide_connect(s->p->policy->routes, &s->origin.tunnel, &v);
 	if (!v.allow) {
 		/* Not TLS, so there is no request that could be answered: the connection is closed.
 		 */
 		end_tunnel(s, EVENT_BLOCK, v.reason, v.message, 0, 0);
 		return;
 	}
-	if (s->passthrough) {
+	if (passthrough) {
 		end_tunnel(s, EVENT_BLOCK, REASON_BAD_REQUEST,
 			   "only TLS may pass on a passthrough route", 0, 0);
 		return;
@@ -401,7 +404,6 @@ static void on_connect(struct session *s, struct stream *stream, struct msg *m)
 		.on_fail = on_tunnel_fail,
 		.on_done = on_tunnel_quiet,
 	};
-	const struct route *route;
 	struct err err = ERR_INIT;
 	struct msg answer;
 
@@ -415,9 +417,6 @@ static void on_connect(struct session *s, struct stream *stream, struct msg *m)
 	s->origin.in_tunnel = true;
 	s->tunnel_since = loop_now(s->p->loop);
 	s->tunnel_id = ++s->p->next_request_id;
-	route = routes_find(s->p->policy->routes, authority_host(&s->origin.tunnel),
-			    s->origin.tunnel.port);
-	s->passthrough = route && route->passthrough;
 	stream_handle(stream, &quiet, s);
 	/* Also for a host that will be refused: clients hide the body of a refused CONNECT, but
 	 * show an inner answer. */
@@ -469,6 +468,19 @@ void session_drain(struct session *s)
 	if (s->conn)
 		h1_conn_drain(s->conn);
 	else if (s->state == SESSION_PEEK || s->state == SESSION_HANDSHAKE)
+		session_close(s);
+}
+
+void session_cut(struct session *s)
+{
+	struct err err = ERR_INIT;
+
+	(void)err_set(&err, E_CANCELLED, "the proxy is shutting down");
+	if (s->splice)
+		splice_finish(s->splice, &err);
+	else if (s->dial)
+		end_tunnel(s, EVENT_ERROR, REASON_SHUTTING_DOWN, err.text, 0, 0);
+	else
 		session_close(s);
 }
 

@@ -18,7 +18,8 @@ struct session;
 void session_start(struct proxy *p, int fd, const struct addr *peer);
 /* No further requests; what runs may finish. */
 void session_drain(struct session *s);
-void session_close(struct session *s);
+/* Ends it now; a tunnel that was passing through has its event. */
+void session_cut(struct session *s);
 struct session *session_next(struct session *s);
 
 #endif
