@@ -121,6 +121,21 @@ static unsigned strip_fields(struct msg *m, const struct route *route)
 	return (unsigned)(before - kept);
 }
 
+int decide_strip_trailers(const struct fields *trailers, const struct route *route, struct arena *a,
+			  struct fields *ret, struct err *err)
+{
+	struct fields kept = { .n = 0, .cap = trailers->n };
+
+	kept.v = arena_alloc(a, trailers->n * sizeof(*kept.v));
+	if (!kept.v)
+		return err_set(err, E_LIMIT, "the trailers need too much memory");
+	for (size_t i = 0; i < trailers->n; i++)
+		if (!field_goes(trailers->v[i].name, route))
+			kept.v[kept.n++] = trailers->v[i];
+	*ret = kept;
+	return 0;
+}
+
 /* "key", "key[]" and "key[x]" fill the same variable in many frameworks. */
 static bool key_goes(struct str raw, char *scratch)
 {

@@ -86,6 +86,10 @@ void decide_connect(const struct routes *r, const struct authority *to, struct v
 int decide_strip_credentials(struct msg *m, const struct route *route, unsigned *ret_removed,
 			     struct err *err) __attribute__((warn_unused_result));
 
+/* The same for the trailers of a request; a copy in the arena. */
+int decide_strip_trailers(const struct fields *trailers, const struct route *route, struct arena *a,
+			  struct fields *ret, struct err *err) __attribute__((warn_unused_result));
+
 /*
  * Is this a git push, by any spelling? Path and query raw. Also true when it cannot be told (the
  * path has no safe reading, or scratch is too small).

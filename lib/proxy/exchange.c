@@ -75,11 +75,21 @@ void exchange_finish(struct exchange *x)
 
 void exchange_note(struct exchange *x, enum reason reason, const struct err *err)
 {
+	char *text = x->trouble_err.text;
+
 	if (x->trouble)
 		return;
 	x->trouble_err = *err;
-	x->trouble = x->trouble_err.text;
+	x->trouble = text;
 	x->trouble_reason = reason;
+	if (!x->mask)
+		return;
+	/* It may quote the upstream, who knows the credential; of one where the text was cut a part
+	 * would stay. */
+	if (strlen(text) + sizeof("...") + 4 >= ERR_TEXT_MAX)
+		(void)err_set(&x->trouble_err, err->code, "the upstream's answer is not valid");
+	else
+		mask_line(x->mask, text);
 }
 
 void exchange_cut(struct exchange *x)
@@ -128,9 +138,10 @@ void exchange_refuse_with(struct exchange *x, enum reason reason, const char *fm
 
 void exchange_fail(struct exchange *x, enum reason reason, const struct err *err)
 {
-	struct refusal r = { .reason = reason, .message = err->text, .host = x->host };
+	struct refusal r = { .reason = reason, .host = x->host };
 
 	exchange_note(x, reason, err);
+	r.message = x->trouble;
 	exchange_drop_upstream(x);
 	if (x->head_sent || !x->client)
 		exchange_cut(x);
@@ -168,10 +179,15 @@ static void on_client_bad(void *arg, const struct err *err)
 static void on_client_end(void *arg, const struct fields *trailers)
 {
 	struct exchange *x = arg;
+	struct fields kept = { .n = 0 };
 	struct err err = ERR_INIT;
 
 	x->req_ended = true;
-	if (!x->over && x->up && stream_end(x->up, trailers, &err) < 0)
+	if (x->over || !x->up)
+		return;
+	if ((trailers &&
+	     decide_strip_trailers(trailers, x->verdict.route, x->req->arena, &kept, &err) < 0) ||
+	    stream_end(x->up, kept.n > 0 ? &kept : NULL, &err) < 0)
 		exchange_fail(x, REASON_UPSTREAM_PROTOCOL, &err);
 }
 

@@ -39,9 +39,14 @@ static int map_location(struct exchange *x, struct msg *m, struct err *err)
 
 static bool is_coded(const struct msg *m)
 {
-	struct str coding = msg_value(m, "content-encoding");
+	for (size_t i = 0; i < m->fields.n; i++) {
+		const struct field *f = &m->fields.v[i];
 
-	return coding.n > 0 && !str_ieqz(coding, "identity");
+		if (str_ieqz(f->name, "content-encoding") && f->value.n > 0 &&
+		    !str_ieqz(f->value, "identity"))
+			return true;
+	}
+	return false;
 }
 
 static void on_up_head(void *arg, struct msg *m)

@@ -201,6 +201,18 @@ int mask_trailers(struct mask *m, const struct fields *trailers, struct arena *a
 	return 0;
 }
 
+void mask_line(struct mask *m, char *text)
+{
+	for (size_t i = 0; i < m->n; i++)
+		m->v[i].matched = 0;
+	for (char *at = text; *at; at++)
+		for (size_t i = 0; i < m->n; i++)
+			if (pattern_step(&m->v[i], *at)) {
+				memset(at + 1 - m->v[i].len, '*', m->v[i].len);
+				m->hits++;
+			}
+}
+
 unsigned mask_hits(const struct mask *m)
 {
 	return m->hits;

@@ -45,6 +45,11 @@ int mask_head(struct mask *m, struct msg *head, struct err *err)
 /* The same for trailers, after mask_finish: a masked copy in the arena. */
 int mask_trailers(struct mask *m, const struct fields *trailers, struct arena *a,
 		  struct fields *ret, struct err *err) __attribute__((warn_unused_result));
+/*
+ * Masks a text of ours that may quote what the upstream said, in place; whatever body was under way
+ * is given up.
+ */
+void mask_line(struct mask *m, char *text);
 unsigned mask_hits(const struct mask *m);
 
 #endif
