@@ -44,6 +44,33 @@ void decide_connect(const struct routes *r, const struct authority *to, struct v
 }
 
 /*
+ * Frameworks (IIS, Symfony, Laminas) take the path from such a field rather than from the request
+ * line.
+ */
+static bool is_path_override(struct str name)
+{
+	static const char *const fields[] = { "xoriginalurl", "xrewriteurl" };
+	char folded[FOLD_NAME_MAX];
+	struct str s = str_mem(folded, fold_name(name, folded));
+
+	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
+		if (str_eqz(s, fields[i]))
+			return true;
+	return false;
+}
+
+/* A path given in a field: nothing honest sends one, so one that is no plain path counts as a push.
+ */
+static bool field_is_push(struct str value, struct arena *scratch)
+{
+	ssize_t mark = str_chr(value, '?', 0);
+	struct str path = mark < 0 ? value : str_sub(value, 0, (size_t)mark);
+	struct str query = mark < 0 ? STR_NONE : str_from(value, (size_t)mark + 1);
+
+	return gitpush_is_push(path, query, scratch);
+}
+
+/*
  * The path in all its readings; also says whether it is that of a git push. An empty path is "/"
  * (RFC 9110 4.2.3); the "*" of OPTIONS names the server as a whole.
  */
@@ -60,6 +87,9 @@ static int read_path(const struct msg *m, struct arena *scratch, struct url_read
 	if (url_path_readings(path, scratch, ret, err) < 0)
 		return -1;
 	*ret_push = gitpush_is_push(path, m->query, scratch);
+	for (size_t i = 0; i < m->fields.n && !*ret_push; i++)
+		*ret_push = is_path_override(m->fields.v[i].name) &&
+			    field_is_push(m->fields.v[i].value, scratch);
 	return 0;
 }
 
@@ -106,6 +136,11 @@ static void check_path(const struct decide_in *in, const struct url_readings *pa
 		if (!route_has_path(v->route, path->v[i]))
 			refuse(v, REASON_PATH_NOT_ALLOWED,
 			       "This path of " HOST_FMT " is not allowed.", in->destination.host);
+	for (size_t i = 0; i < in->msg->fields.n && v->route->has_paths; i++)
+		if (is_path_override(in->msg->fields.v[i].name))
+			refuse(v, REASON_PATH_NOT_ALLOWED,
+			       "A field that overrides the path is not allowed on " HOST_FMT ".",
+			       in->destination.host);
 }
 
 static void check_credential(const struct decide_in *in, struct verdict *v)
