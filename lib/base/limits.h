@@ -52,6 +52,10 @@
 #define PROXY_OUT_MAX MIB(1)    /* hard maximum of one output buffer */
 #define PROXY_CONNS_MAX 20000   /* client connections; above it 503 */
 
+/* proxy: what an event shows of a request; all of it, escaped, fits LOG_EVENT_MAX */
+#define EVENT_METHOD_MAX 64
+#define EVENT_PATH_MAX KIB(4)
+
 /* proxy: times, milliseconds */
 #define PROXY_HEAD_TIMEOUT_MS (60 * 1000)      /* a request head, from its first byte or accept */
 #define PROXY_HANDSHAKE_TIMEOUT_MS (30 * 1000) /* TLS on either side */

@@ -1,6 +1,16 @@
 #include "proxy/event.h"
 
+#include "base/limits.h"
 #include "base/log.h"
+
+/* What the agent can make long is cut, so that the rest of the line always fits. */
+static void add_cut(struct log_event *line, const char *key, struct str s, size_t max)
+{
+	if (s.n == 0)
+		return;
+	log_event_str(line, key, str_sub(s, 0, max));
+	line->cut |= s.n > max;
+}
 
 void event_write(struct proxy *p, const struct event *ev)
 {
@@ -12,14 +22,12 @@ void event_write(struct proxy *p, const struct event *ev)
 		log_event_strz(&line, "reason", ev->reason_text);
 	else if (ev->reason != REASON_NONE)
 		log_event_strz(&line, "reason", reason_name(ev->reason));
-	if (ev->method.n > 0)
-		log_event_str(&line, "method", ev->method);
+	add_cut(&line, "method", ev->method, EVENT_METHOD_MAX);
 	if (ev->host.n > 0)
 		log_event_str(&line, "host", ev->host);
 	if (ev->port)
 		log_event_u64(&line, "port", ev->port);
-	if (ev->path.n > 0)
-		log_event_str(&line, "path", ev->path);
+	add_cut(&line, "path", ev->path, EVENT_PATH_MAX);
 	if (ev->status)
 		log_event_u64(&line, "status", (uint64_t)ev->status);
 	log_event_u64(&line, "bytes_in", ev->bytes_in);
