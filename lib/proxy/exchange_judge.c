@@ -19,6 +19,25 @@ static bool is_own_name(const struct exchange *x, struct str host)
 	return str_eqz(host, "localhost") || str_eqz(host, "127.0.0.1") || str_eqz(host, "::1");
 }
 
+/* What the next hop needs and the request may leave out. */
+static bool complete_request(struct exchange *x)
+{
+	struct msg *m = x->req;
+	char authority[URL_HOST_MAX + 16];
+	struct err err = ERR_INIT;
+
+	/* RFC 9112 3.2.4: OPTIONS for a URL without a path is about the server. */
+	if (m->form == TARGET_ABSOLUTE && str_eqz(m->path, "*"))
+		m->form = TARGET_ASTERISK;
+	if (m->host.p)
+		return true;
+	authority_text(&x->dest, x->from.tls ? 443 : 80, authority);
+	if (msg_add(m, STR("Host"), str_of(authority), &err) == 0)
+		return true;
+	exchange_refuse_with(x, REASON_BAD_REQUEST, "%.200s", err.text);
+	return false;
+}
+
 /* Where does it want to go? False when it was refused here. */
 static bool find_destination(struct exchange *x)
 {
@@ -74,7 +93,7 @@ static bool find_destination(struct exchange *x)
 				     STR_ARG(m->host), x->dest.host);
 		return false;
 	}
-	return true;
+	return complete_request(x);
 }
 
 /* GET http://egress-proxy.local/allowlist: the agent may read its own rules. */
