@@ -165,9 +165,12 @@ static bool step_shutdown(struct h1_conn *c)
 
 static bool step_linger(struct h1_conn *c)
 {
+	/* Only a peer that still sends could miss something: our close would be a reset to it. */
+	const bool sends = c->data.n > 0 || c->in_state == IN_BODY || c->in_state == IN_BAD;
+
 	h1_input_consume(c, c->data.n);
-	/* Who drains wants to be gone, and only a peer that still sends could miss something. */
-	if (c->in_eof || c->draining)
+	/* Who drains wants to be gone. */
+	if (c->in_eof || (c->draining && !sends))
 		h1_conn_end(c, NULL);
 	return false;
 }

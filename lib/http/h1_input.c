@@ -171,11 +171,8 @@ static bool step_in_body(struct h1_conn *c)
 	size_t used;
 
 	/* A message without further bytes ends even so: pausing holds back on_body only. */
-	if (c->paused && !answered(c) && c->body.state != H1_BODY_DONE) {
-		if (c->in_eof && c->server)
-			c->role->eof_after_message(c);
+	if (c->paused && !answered(c) && c->body.state != H1_BODY_DONE)
 		return false;
-	}
 	switch (h1_body_next(&c->body, c->data, &piece, &used, &c->trailers, &err)) {
 	case H1_PIECE:
 		give_piece(c, piece, used);

@@ -250,6 +250,7 @@ static void test_idle_holds_no_memory(void **state)
 	assert_null(conn->in.mem);
 	assert_null(conn->out.mem);
 	assert_null(conn->arena.head);
+	assert_false(conn->work.queued);
 }
 
 /* --- pipelining ----------------------------------------------------------------------------- */
@@ -431,6 +432,17 @@ static void test_early_answer(void **state)
 	wire_close(&w);
 	wire_spin(&w);
 	wire_expect(&w, "closed(-)");
+}
+
+/* It does not even read the answer: that is its business, not an error of the connection. */
+static void test_client_resets_while_lingering(void **state)
+{
+	(void)state;
+	in_request = reply_400;
+	wire_send(&w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\nabc");
+	wire_close(&w);
+	wire_spin(&w);
+	wire_expect(&w, "POST done closed(-)");
 }
 
 static void test_linger_ends(void **state)
@@ -623,6 +635,8 @@ static void test_bad_body_answered(void **state)
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 		"3\r\nabc\r\n0x1\r\n" GET;
 
+	const size_t text_head = (size_t)(strstr(text, "3\r\n") - text);
+
 	(void)state;
 	in_request = use_answer_bad_body;
 	in_bad = reply_400;
@@ -632,7 +646,15 @@ static void test_bad_body_answered(void **state)
 	wire_expect(&w, "POST body(abc) bad-body(bad) done");
 	h1_conn_close(conn);
 	wire_close(&w);
-	/* not answered: it fails as without the callback */
+	/* too late: it fails as without the callback */
+	in_bad = reply_400;
+	conn = h1_server_new(w.loop, wire_unix(&w), &wire_timeouts, &handler, NULL);
+	wire_send_str(&w, str_sub(str_of(text), 0, text_head));
+	head_only(BODY_CHUNKED, 0);
+	wire_send_str(&w, str_from(str_of(text), text_head));
+	wire_expect(&w, "POST body(abc) fail(bad) closed(bad)");
+	wire_close(&w);
+	/* not answered: as well */
 	in_bad = NULL;
 	conn = h1_server_new(w.loop, wire_unix(&w), &wire_timeouts, &handler, NULL);
 	wire_send(&w, text);
@@ -746,6 +768,38 @@ static void test_idle_timeout(void **state)
 	wire_expect(&w, "fail(timeout) closed(timeout)");
 }
 
+static void test_no_timeouts(void **state)
+{
+	static const struct h1_timeouts none = { 0, 0, 0 };
+
+	(void)state;
+	h1_conn_close(conn);
+	wire_close(&w);
+	conn = h1_server_new(w.loop, wire_unix(&w), &none, &handler, NULL);
+	wire_spin(&w);
+	assert_null(conn->timer.loop);
+	wire_send(&w, "GET / HTTP/1.1\r\n");
+	assert_null(conn->timer.loop);
+	wire_send(&w, "Host: a\r\n\r\n");
+	assert_null(conn->timer.loop);
+	wire_expect(&w, "GET end");
+}
+
+/* Bytes do not move the timer: it looks what is due when it goes off. */
+static void test_timer_is_not_moved(void **state)
+{
+	int64_t at;
+
+	(void)state;
+	wire_send(&w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+	at = conn->timer.due_ms;
+	for (int i = 0; i < 10; i++) {
+		loop_test_advance(w.loop, 1000);
+		wire_send(&w, "x");
+		assert_int_equal(conn->timer.due_ms, at);
+	}
+}
+
 /* --- back-pressure
  * ----------------------------------------------------------------------------------- */
 
@@ -771,18 +825,48 @@ static void test_slow_reader(void **state)
 	assert_int_equal(stream_queued(stream), 0);
 }
 
+/* The same while nothing is to be read, and with a handler that does not care. */
+static void use_quiet(void)
+{
+	static const struct stream_handler quiet = { .on_done = NULL };
+
+	stream_handle(stream, &quiet, NULL);
+	stream_pause(stream, true);
+}
+
+static void test_slow_reader_while_paused(void **state)
+{
+	static char piece[KIB(64)];
+
+	(void)state;
+	in_request = use_quiet;
+	wire_send(&w, POST5);
+	head_only(BODY_UNTIL_CLOSE, 0);
+	while (stream_queued(stream) <= PROXY_OUT_HIGH) {
+		assert_int_equal(stream_body(stream, str_mem(piece, sizeof(piece)), NULL), 0);
+		wire_spin(&w);
+	}
+	(void)wire_drain(&w);
+	assert_int_equal(stream_queued(stream), 0);
+	wire_spin(&w);
+	assert_false(conn->work.queued);
+}
+
 static void test_queue_has_a_maximum(void **state)
 {
 	static char piece[KIB(64)];
 	struct err err = ERR_INIT;
-	size_t n = 0;
+	size_t n = 0, before;
 
 	(void)state;
 	wire_send(&w, GET);
 	head_only(BODY_CHUNKED, 0);
-	while (stream_body(stream, str_mem(piece, sizeof(piece)), &err) == 0)
+	do {
+		before = stream_queued(stream);
 		assert_true(++n < 1000);
+	} while (stream_body(stream, str_mem(piece, sizeof(piece)), &err) == 0);
 	assert_int_equal(err.code, E_LIMIT);
+	assert_int_equal(stream_queued(stream), before); /* not even its size line */
 	assert_true(stream_queued(stream) <= PROXY_OUT_MAX);
 }
 
@@ -905,6 +989,70 @@ static void test_abort_from_outside(void **state)
 	wire_expect(&w, "closed(cancelled)");
 }
 
+static void test_dead_stream(void **state)
+{
+	struct msg m = wire_response(&w, 200);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	wire_send(&w, GET);
+	head_only(BODY_CHUNKED, 0);
+	stream_abort(stream);
+	assert_int_equal(stream_body(stream, STR("x"), &err), -1);
+	assert_int_equal(err.code, E_IO);
+	assert_int_equal(stream_end(stream, NULL, &err), -1);
+	assert_int_equal(err.code, E_IO);
+	stream_pause(stream, true);
+	wire_spin(&w);
+	wire_expect(&w, "GET end closed(cancelled)");
+	/* over, and the connection idle */
+	wire_close(&w);
+	conn = h1_server_new(w.loop, wire_unix(&w), &wire_timeouts, &handler, NULL);
+	wire_send(&w, GET);
+	reply_empty();
+	wire_spin(&w);
+	assert_int_equal(stream_head(stream, &m, &err), -1);
+	/* the next one has begun, and nobody was told yet */
+	wire_send(&w, "GET");
+	assert_int_equal(stream_head(stream, &m, &err), -1);
+	assert_string_equal(wire_recv(&w), EMPTY);
+}
+
+static void test_abort_after_close(void **state)
+{
+	(void)state;
+	wire_send(&w, GET);
+	close_now();
+	stream_abort(stream);
+	wire_spin(&w);
+	wire_expect(&w, "GET end");
+}
+
+static void close_in_done(void *arg)
+{
+	(void)arg;
+	wire_note(&w, "done");
+	close_now();
+}
+
+static void use_close_in_done(void)
+{
+	static const struct stream_handler h = { .on_done = close_in_done };
+
+	stream_handle(stream, &h, NULL);
+	reply_hello();
+}
+
+static void test_close_in_done(void **state)
+{
+	(void)state;
+	in_request = use_close_in_done;
+	wire_send(&w, GET GET);
+	assert_string_equal(wire_recv(&w), HELLO);
+	assert_true(w.eof || w.reset);
+	wire_expect(&w, "GET done");
+}
+
 static void test_close_after_abort(void **state)
 {
 	(void)state;
@@ -989,6 +1137,27 @@ static void test_take(void **state)
 	filter_free(taken);
 }
 
+/* Answered and not taken: there is nothing to go on with. */
+static void test_tunnel_not_taken(void **state)
+{
+	(void)state;
+	wire_send(&w, "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n");
+	send_response(200, BODY_LENGTH, "");
+	assert_string_equal(wire_recv(&w), "HTTP/1.1 200 R\r\n\r\n");
+	assert_true(w.eof);
+}
+
+static void test_connect_refused(void **state)
+{
+	(void)state;
+	wire_send(&w, "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n");
+	reply_400();
+	assert_string_equal(wire_recv(&w), "HTTP/1.1 400 R\r\nContent-Length: 0\r\n\r\n");
+	wire_send(&w, "CONNECT a:443 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	reply_400();
+	assert_string_equal(wire_recv(&w), REFUSED);
+}
+
 static void test_take_later(void **state)
 {
 	(void)state;
@@ -1055,10 +1224,22 @@ static void test_take_with_output(void **state)
 	assert_int_equal(filter_shutdown(taken, NULL), FILTER_NOT_YET);
 	(void)wire_drain(&w);
 	assert_int_equal(filter_read(taken, &c, 1, NULL), FILTER_AGAIN);
-	assert_int_equal(filter_handshake(taken, NULL), FILTER_READY);
 	assert_string_equal(wire_recv(&w), "HTTP/1.1 200 R\r\n\r\n");
+	assert_int_equal(filter_handshake(taken, NULL), FILTER_READY);
 	assert_int_equal(filter_write(taken, "x", 1, NULL), 1);
 	assert_string_equal(wire_recv(&w), "x");
+	filter_free(taken);
+}
+
+static void test_take_with_output_only(void **state)
+{
+	(void)state;
+	in_request = fill_and_take;
+	wire_send(&w, "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n");
+	assert_int_equal(filter_handshake(taken, NULL), FILTER_NOT_YET);
+	(void)wire_drain(&w);
+	assert_int_equal(filter_write(taken, "x", 1, NULL), 1);
+	assert_string_equal(wire_recv(&w), "HTTP/1.1 200 R\r\n\r\nx");
 	filter_free(taken);
 }
 
@@ -1078,6 +1259,22 @@ static void test_drain_idle(void **state)
 	wire_expect(&w, "closed(-)"); /* whatever the peer does */
 }
 
+/* It still sends: closing now would reset the answer away. */
+static void test_drain_early_answer(void **state)
+{
+	(void)state;
+	wire_send(&w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\nabc");
+	h1_conn_drain(conn);
+	reply_400();
+	wire_spin(&w);
+	wire_expect(&w, "POST body(abc) done");
+	wire_push(&w, MIB(1));
+	assert_string_equal(wire_recv(&w), REFUSED);
+	wire_close(&w);
+	wire_spin(&w);
+	wire_expect(&w, "closed(-)");
+}
+
 static void test_drain_busy(void **state)
 {
 	(void)state;
@@ -1089,6 +1286,7 @@ static void test_drain_busy(void **state)
 	assert_string_equal(wire_recv(&w),
 			    "HTTP/1.1 200 R\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 	assert_true(w.eof);
+	wire_expect(&w, "done closed(-)");
 }
 
 int main(void)
@@ -1114,6 +1312,7 @@ int main(void)
 		TEST(test_close_after),
 		TEST(test_expect_continue),
 		TEST(test_early_answer),
+		TEST(test_client_resets_while_lingering),
 		TEST(test_linger_ends),
 		TEST(test_early_answer_small_request),
 		TEST(test_early_answer_while_paused),
@@ -1131,7 +1330,10 @@ int main(void)
 		TEST(test_silent_from_the_start),
 		TEST(test_keepalive_timeout),
 		TEST(test_idle_timeout),
+		TEST(test_no_timeouts),
+		TEST(test_timer_is_not_moved),
 		TEST(test_slow_reader),
+		TEST(test_slow_reader_while_paused),
 		TEST(test_queue_has_a_maximum),
 		TEST(test_pause),
 		TEST(test_pause_without_body),
@@ -1140,15 +1342,22 @@ int main(void)
 		TEST(test_close_in_callback),
 		TEST(test_end_in_body),
 		TEST(test_abort_from_outside),
+		TEST(test_dead_stream),
+		TEST(test_abort_after_close),
+		TEST(test_close_in_done),
 		TEST(test_close_after_abort),
 		TEST(test_cut_body_is_a_reset),
 		TEST(test_end_within_a_chunk_line),
 		TEST(test_take),
+		TEST(test_tunnel_not_taken),
+		TEST(test_connect_refused),
 		TEST(test_take_later),
 		TEST(test_take_upgrade),
 		TEST(test_take_with_output),
+		TEST(test_take_with_output_only),
 		TEST(test_drain_idle),
 		TEST(test_drain_busy),
+		TEST(test_drain_early_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,6 +156,7 @@ static void test_answer_later(void **state)
 	assert_string_equal(wire_recv(&w), "");
 	assert_int_equal(http_reply(kept, 404, NULL, STR_NONE, NULL, NULL), 0);
 	expect_start("HTTP/1.1 404 Not Found\r\n");
+	assert_null(strstr(buf_z(&w.got), "Content-Type"));
 	wire_expect(&w, "GET() done");
 	wire_send(&w, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 	wire_close(&w);
@@ -206,6 +207,15 @@ static void test_connection_maximum(void **state)
 	(void)close(fds[0]);
 }
 
+static void test_address_in_use(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_null(http_server_new(w.loop, http_server_addr(server), 10, on_request, NULL, &err));
+	assert_int_not_equal(err.code, E_NONE);
+}
+
 static void test_reply_errors(void **state)
 {
 	struct field f = { STR("X"), STR("a\r\nb") };
@@ -236,6 +246,7 @@ int main(void)
 		TEST(test_free_while_kept),
 		TEST(test_connection_maximum),
 		TEST(test_reply_errors),
+		TEST(test_address_in_use),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
