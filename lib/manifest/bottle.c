@@ -349,7 +349,7 @@ void bottle_free(struct bottle *b)
 		git_fini(&b->git.v[i]);
 	free(b->git.v);
 	for (size_t i = 0; i < b->routes.n; i++)
-		route_fini(&b->routes.v[i]);
+		bottle_route_fini(&b->routes.v[i]);
 	free(b->routes.v);
 	egress_fini(&b->egress);
 	strs_free(&b->files);

@@ -19,7 +19,7 @@
 #include "base/yaml.h"
 #include "manifest/home.h"
 #include "manifest/notes.h"
-#include "policy/routes.h"
+#include "policy/route.h"
 
 enum provider { PROVIDER_CLAUDE, PROVIDER_CODEX, PROVIDER_CUSTOM };
 
@@ -98,19 +98,9 @@ struct bottle_git_list {
 
 /* One entry of `egress_proxy.routes` */
 struct bottle_route {
-	char *host;              /* lower case, without the port; exact or "*.x" */
-	uint16_t port;           /* 0: 443 and 80 */
-	struct str_list paths;   /* path_allowlist */
-	bool has_paths;          /* absent means all paths */
-	struct str_list methods; /* absent means all methods */
-	bool has_methods;
-	enum auth_scheme auth;  /* AUTH_NONE: no `auth` */
-	char *auth_header;      /* scheme header:NAME */
+	struct route rule;      /* without token_env; stands first (policy/route.h) */
 	char *token_ref;        /* host variable that holds the credential; NULL without auth */
 	bool claude_code_oauth; /* role */
-	char *mount;            /* "/anthropic" or NULL */
-	bool pass_authorization;
-	bool passthrough; /* tls: passthrough */
 	struct where at;
 };
 struct bottle_route_list {

@@ -4,7 +4,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "policy/routes.h"
+#include "policy/route.h"
 
 struct where where_of(const struct schema_ctx *ctx, const struct yaml *node)
 {

@@ -25,8 +25,9 @@ static inline struct bottle_ctx *bottle_ctx(const struct schema_ctx *ctx)
 /* bottle_route.c: `egress_proxy` (out: struct bottle) */
 int read_egress_proxy(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		      struct err *err);
-void route_fini(struct bottle_route *r);
-bool route_same(const struct bottle_route *a, const struct bottle_route *b); /* host and port */
+void bottle_route_fini(struct bottle_route *r);
+/* host and port */
+bool bottle_route_same(const struct bottle_route *a, const struct bottle_route *b);
 extern const struct schema bottle_route_schema;
 extern const struct schema egress_proxy_schema;
 

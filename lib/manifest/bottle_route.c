@@ -4,81 +4,15 @@
 #include "base/mem.h"
 #include "manifest/bottle_read.h"
 
-void route_fini(struct bottle_route *r)
+void bottle_route_fini(struct bottle_route *r)
 {
-	free(r->auth_header);
+	route_fini(&r->rule);
 	free(r->token_ref);
-	free(r->host);
-	schema_free(&bottle_route_schema, r);
 }
 
-bool route_same(const struct bottle_route *a, const struct bottle_route *b)
+bool bottle_route_same(const struct bottle_route *a, const struct bottle_route *b)
 {
-	return a->port == b->port && str_eqz(str_of(a->host), b->host);
-}
-
-/* --- single values: the proxy's own readers, so that both refuse the same ---------------------- */
-
-static int read_host(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		     struct err *err)
-{
-	struct bottle_route *r = out;
-	struct err why = ERR_INIT;
-
-	if (want_text(ctx, node, "host", ROUTE_TEXT_MAX, err) < 0)
-		return -1;
-	if (route_read_host(node->text, &r->host, &r->port, &why) < 0)
-		return schema_error(ctx, node, err, "host '%.*s': %s", STR_ARG(node->text),
-				    why.text);
-	return 0;
-}
-
-static int check_paths(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		       struct err *err)
-{
-	(void)out;
-	if (node->count == 0)
-		return schema_error(ctx, node, err,
-				    "path_allowlist: an empty list allows nothing; "
-				    "leave the key out to allow all paths");
-	for (const struct yaml *p = node->child; p; p = p->next) {
-		auto_free char *prefix = NULL;
-		struct err why = ERR_INIT;
-
-		if (route_read_path(p->text, &prefix, &why) < 0)
-			return schema_error(ctx, p, err, "path '%.*s': %s", STR_ARG(p->text),
-					    why.text);
-	}
-	return 0;
-}
-
-static int check_methods(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-			 struct err *err)
-{
-	struct err why = ERR_INIT;
-
-	(void)out;
-	if (node->count == 0)
-		return schema_error(ctx, node, err,
-				    "methods: an empty list allows nothing; leave "
-				    "the key out to allow all methods");
-	for (const struct yaml *m = node->child; m; m = m->next)
-		if (route_check_method(m->text, &why) < 0)
-			return schema_error(ctx, m, err, "method '%.*s': %s", STR_ARG(m->text),
-					    why.text);
-	return 0;
-}
-
-static int check_mount(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		       struct err *err)
-{
-	struct err why = ERR_INIT;
-
-	(void)out;
-	if (route_check_mount(node->text, &why) < 0)
-		return schema_error(ctx, node, err, "mount '%.*s': %s", STR_ARG(node->text),
-				    why.text);
-	return 0;
+	return a->rule.port == b->rule.port && str_eqz(str_of(a->rule.host), b->rule.host);
 }
 
 static int check_role(const struct schema_ctx *ctx, const struct yaml *node, void *out,
@@ -103,26 +37,9 @@ static int check_role(const struct schema_ctx *ctx, const struct yaml *node, voi
 	return 0;
 }
 
-/* --- auth -------------------------------------------------------------------------------------- */
+/* --- auth: reads into struct bottle_route itself ------------------------------------------------ */
 
-struct auth {
-	char *scheme, *token_ref;
-	enum auth_scheme kind;
-	char *header;
-};
-
-/* Neither of the two quotes its value: somebody may have put the credential itself there. */
-static int check_scheme(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-			struct err *err)
-{
-	struct auth *a = out;
-	struct err why = ERR_INIT;
-
-	if (route_read_scheme(node->text, &a->kind, &a->header, &why) < 0)
-		return schema_error(ctx, node, err, "scheme: %s", why.text);
-	return 0;
-}
-
+/* Not quoted: somebody may have put the credential itself there. */
 static int check_token_ref(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 			   struct err *err)
 {
@@ -137,118 +54,79 @@ static int check_token_ref(const struct schema_ctx *ctx, const struct yaml *node
 static int check_auth(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		      struct err *err)
 {
-	const struct auth *a = out;
+	const struct bottle_route *r = out;
 
-	if (!a->scheme || !a->token_ref)
+	if (!r->rule.auth || !r->token_ref)
 		return schema_error(ctx, node, err,
 				    "auth: '%s' is missing; scheme and token_ref "
 				    "go together",
-				    a->scheme ? "token_ref" : "scheme");
+				    r->rule.auth ? "token_ref" : "scheme");
 	return 0;
 }
 
 // clang-format off
 static const struct schema_key auth_keys[] = {
-	{ .name = "scheme", .type = SCHEMA_STR, .offset = offsetof(struct auth, scheme),
-	  .min = 1, .max = ROUTE_TEXT_MAX, .check = check_scheme,
+	{ .name = "scheme", .type = SCHEMA_CUSTOM, .check = route_key_scheme,
 	  .doc = "`Bearer`, `token`, `Basic` (the value is user:password) or `header:NAME`" },
-	{ .name = "token_ref", .type = SCHEMA_STR, .offset = offsetof(struct auth, token_ref),
+	{ .name = "token_ref", .type = SCHEMA_STR, .offset = offsetof(struct bottle_route, token_ref),
 	  .min = 1, .max = ROUTE_TEXT_MAX, .check = check_token_ref,
 	  .doc = "host environment variable that holds the credential" },
 	{ .name = NULL },
 };
 // clang-format on
 static const struct schema auth_schema = { .what = "auth",
-					   .size = sizeof(struct auth),
+					   .size = sizeof(struct bottle_route),
 					   .keys = auth_keys,
 					   .check = check_auth };
 
 static int read_auth(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		     struct err *err)
 {
-	struct bottle_route *r = out;
-	struct auth a = { NULL, NULL, AUTH_NONE, NULL };
-	int rc = schema_read(&auth_schema, ctx, node, &a, err);
-
-	r->auth = a.kind;
-	r->auth_header = a.header;
-	r->token_ref = steal(&a.token_ref);
-	schema_free(&auth_schema, &a);
-	return rc;
+	return schema_read(&auth_schema, ctx, node, out, err);
 }
 
 /* --- the whole route ---------------------------------------------------------------------------- */
-
-static int check_tls(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		     struct err *err)
-{
-	struct bottle_route *r = out;
-
-	if (node->kind != YAML_SCALAR || !str_eqz(node->text, "passthrough"))
-		return schema_error(ctx, node, err,
-				    "tls: the only value is 'passthrough'; leave "
-				    "the key out to intercept");
-	r->passthrough = true;
-	return 0;
-}
 
 static int check_route(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		       struct err *err)
 {
 	struct bottle_route *r = out;
-	const char *conflict = r->has_paths            ? "path_allowlist"
-			       : r->has_methods        ? "methods"
-			       : r->auth               ? "auth"
-			       : r->mount              ? "mount"
-			       : r->pass_authorization ? "pass_authorization"
-						       : NULL;
 
 	r->at = where_of(ctx, node);
-	if (r->passthrough && conflict)
-		return schema_error(ctx, yaml_get(node, conflict), err,
-				    "'%s' with tls: "
-				    "passthrough: such a route is not looked into",
-				    conflict);
-	if (r->auth && r->pass_authorization)
-		return schema_error(ctx, yaml_get(node, "pass_authorization"), err,
-				    "pass_authorization with auth: the credential is set by the "
-				    "proxy, the client's is removed");
-	if (r->claude_code_oauth && !r->auth)
+	if (route_check(ctx, node, &r->rule, "auth", err) < 0)
+		return -1;
+	if (r->claude_code_oauth && !r->rule.auth)
 		return schema_error(ctx, yaml_get(node, "role"), err,
 				    "role claude_code_oauth "
 				    "without auth: the agent gets a placeholder only");
-	if (r->mount && str_starts(str_of(r->host), STR("*.")))
-		return schema_error(ctx, yaml_get(node, "mount"), err,
-				    "mount on a wildcard: it "
-				    "needs one host to go to");
 	return 0;
 }
 
 // clang-format off
 static const struct schema_key route_keys[] = {
-	{ .name = "host", .type = SCHEMA_CUSTOM, .flags = SCHEMA_REQUIRED, .check = read_host,
+	{ .name = "host", .type = SCHEMA_CUSTOM, .flags = SCHEMA_REQUIRED, .check = route_key_host,
 	  .doc = "host[:port], ports 443 and 80 by default; `*.x` is one or more labels below x" },
 	{ .name = "path_allowlist", .type = SCHEMA_STR_LIST,
-	  .offset = offsetof(struct bottle_route, paths),
-	  .set_offset = offsetof(struct bottle_route, has_paths),
-	  .max = ROUTE_LIST_MAX, .check = check_paths,
+	  .offset = offsetof(struct bottle_route, rule.paths),
+	  .set_offset = offsetof(struct bottle_route, rule.has_paths),
+	  .max = ROUTE_LIST_MAX, .check = route_key_paths,
 	  .doc = "absolute path prefixes; absent: all paths" },
 	{ .name = "methods", .type = SCHEMA_STR_LIST,
-	  .offset = offsetof(struct bottle_route, methods),
-	  .set_offset = offsetof(struct bottle_route, has_methods),
-	  .max = ROUTE_LIST_MAX, .check = check_methods,
+	  .offset = offsetof(struct bottle_route, rule.methods),
+	  .set_offset = offsetof(struct bottle_route, rule.has_methods),
+	  .max = ROUTE_LIST_MAX, .check = route_key_methods,
 	  .doc = "request methods; absent: all" },
 	{ .name = "auth", .type = SCHEMA_CUSTOM, .sub = &auth_schema, .check = read_auth,
 	  .doc = "the credential that the proxy adds" },
 	{ .name = "role", .type = SCHEMA_CUSTOM, .check = check_role,
 	  .doc = "`claude_code_oauth`: the agent gets a placeholder token; one route at most" },
-	{ .name = "mount", .type = SCHEMA_STR, .offset = offsetof(struct bottle_route, mount),
-	  .min = 1, .max = ROUTE_TEXT_MAX, .check = check_mount,
+	{ .name = "mount", .type = SCHEMA_STR, .offset = offsetof(struct bottle_route, rule.mount),
+	  .min = 1, .max = ROUTE_TEXT_MAX, .check = route_key_mount,
 	  .doc = "also reachable as http://egress-proxy:9099/MOUNT/…" },
 	{ .name = "pass_authorization", .type = SCHEMA_BOOL,
-	  .offset = offsetof(struct bottle_route, pass_authorization),
+	  .offset = offsetof(struct bottle_route, rule.pass_authorization),
 	  .doc = "keep the client's own Authorization" },
-	{ .name = "tls", .type = SCHEMA_CUSTOM, .check = check_tls,
+	{ .name = "tls", .type = SCHEMA_CUSTOM, .check = route_key_tls,
 	  .doc = "`passthrough`: spliced after the SNI check, never looked into" },
 	{ .name = NULL },
 };
@@ -274,7 +152,7 @@ static int read_routes(const struct schema_ctx *ctx, const struct yaml *node, vo
 		if (schema_read(&bottle_route_schema, ctx, item, r, err) < 0)
 			return -1;
 		for (struct bottle_route *other = l->v; other < r; other++)
-			if (route_same(other, r))
+			if (bottle_route_same(other, r))
 				return schema_error(ctx, yaml_get(item, "host"), err,
 						    "host '%.*s' is already in line %d",
 						    STR_ARG(yaml_get(item, "host")->text),

@@ -133,8 +133,8 @@ void extends_fold(struct bottle *into, struct bottle *from)
 		into->has_repository_agents = true;
 	}
 	for (size_t i = 0; i < from->routes.n; i++)
-		*FOLD_SLOT(&into->routes, &from->routes.v[i], route_same, route_fini) =
-			from->routes.v[i];
+		*FOLD_SLOT(&into->routes, &from->routes.v[i], bottle_route_same,
+			   bottle_route_fini) = from->routes.v[i];
 	from->routes.n = 0;
 	if (from->has_supervise) {
 		into->supervise = from->supervise;
@@ -155,23 +155,24 @@ static int check_routes(const struct bottle *b, struct err *err)
 
 	for (size_t i = 0; i < b->routes.n; i++) {
 		const struct bottle_route *r = &b->routes.v[i];
+		const char *mount = r->rule.mount;
 		auto_free char *text = NULL;
 
 		if (r->claude_code_oauth && oauth) {
 			text = mem_printf("role claude_code_oauth is already on '%s' (%s:%d); one "
 					  "route at most",
-					  oauth->host, oauth->at.file, oauth->at.line);
+					  oauth->rule.host, oauth->at.file, oauth->at.line);
 			return error_at(&r->at, err, text);
 		}
 		if (r->claude_code_oauth)
 			oauth = r;
-		for (size_t j = 0; r->mount && j < i; j++) {
+		for (size_t j = 0; mount && j < i; j++) {
 			const struct bottle_route *o = &b->routes.v[j];
 
-			if (!o->mount || !str_eqz(str_of(r->mount), o->mount))
+			if (!o->rule.mount || !str_eqz(str_of(mount), o->rule.mount))
 				continue;
-			text = mem_printf("mount '%s' is already that of '%s' (%s:%d)", r->mount,
-					  o->host, o->at.file, o->at.line);
+			text = mem_printf("mount '%s' is already that of '%s' (%s:%d)", mount,
+					  o->rule.host, o->at.file, o->at.line);
 			return error_at(&r->at, err, text);
 		}
 	}

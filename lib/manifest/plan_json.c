@@ -124,24 +124,11 @@ static struct json *routes_json(const struct plan *p)
 
 	for (size_t i = 0; i < p->route_count; i++) {
 		const struct plan_route *r = &p->routes[i];
-		struct json *o = json_new_object();
-		auto_free char *host = plan_route_text(r);
-		auto_free char *auth = plan_auth_text(r->route);
+		struct json *o = plan_route_json(r);
 
-		json_set_strz(o, "host", host);
 		json_set_strz(o, "source", route_names[r->source]);
-		if (r->route && r->route->has_paths)
-			json_set(o, "path_allowlist", strings(&r->route->paths));
-		if (r->route && r->route->has_methods)
-			json_set(o, "methods", strings(&r->route->methods));
-		json_set_strz(o, "mount", r->route ? r->route->mount : NULL);
-		json_set_strz(o, "auth_scheme", auth);
 		json_set_strz(o, "token_ref", r->route ? r->route->token_ref : NULL);
 		json_set_strz(o, "slot", r->slot);
-		if (r->route && r->route->pass_authorization)
-			json_set(o, "pass_authorization", json_new_bool(true));
-		if (r->route && r->route->passthrough)
-			json_set_strz(o, "tls", "passthrough");
 		json_append(a, o);
 	}
 	return a;

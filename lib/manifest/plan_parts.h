@@ -5,6 +5,7 @@
 #ifndef BOTTLE_MANIFEST_PLAN_PARTS_H
 #define BOTTLE_MANIFEST_PLAN_PARTS_H
 
+#include "base/json.h"
 #include "manifest/plan.h"
 #include "manifest/provider.h"
 
@@ -27,8 +28,8 @@ void plan_git(struct plan *p);
 void plan_red(struct plan *p);
 
 /* "host:port" as a manifest and the routes file write it; heap. */
-char *plan_route_text(const struct plan_route *r);
-/* "Bearer", "header:x-api-key", …; heap; NULL without auth */
-char *plan_auth_text(const struct bottle_route *r);
+char *plan_route_host(const struct plan_route *r);
+/* Its entry in the routes file, but for the credential's slot. */
+struct json *plan_route_json(const struct plan_route *r);
 
 #endif

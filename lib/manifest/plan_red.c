@@ -24,7 +24,7 @@ static void say_secrets(struct plan *p)
 static void say_routes(struct plan *p)
 {
 	for (size_t i = 0; i < p->bottle->routes.n; i++) {
-		const struct bottle_route *r = &p->bottle->routes.v[i];
+		const struct route *r = &p->bottle->routes.v[i].rule;
 
 		if (r->passthrough)
 			say(p, "%s is passed through unread: no path, method or secret is checked",

@@ -5,29 +5,17 @@
 #include "manifest/plan_parts.h"
 #include "policy/routes.h"
 
-static const char *const scheme_names[] = {
-	[AUTH_BEARER] = "Bearer",
-	[AUTH_TOKEN] = "token",
-	[AUTH_BASIC] = "Basic",
-};
-
-char *plan_auth_text(const struct bottle_route *r)
+char *plan_route_host(const struct plan_route *r)
 {
-	if (!r || r->auth == AUTH_NONE)
-		return NULL;
-	if (r->auth == AUTH_HEADER)
-		return mem_printf("header:%s", r->auth_header);
-	return mem_strdup(scheme_names[r->auth]);
+	return route_host_text(r->host, r->route ? r->route->rule.port : 0);
 }
 
-char *plan_route_text(const struct plan_route *r)
+struct json *plan_route_json(const struct plan_route *r)
 {
-	bool v6 = strchr(r->host, ':') != NULL;
-	auto_free char *host = mem_printf("%s%s%s", v6 ? "[" : "", r->host, v6 ? "]" : "");
+	auto_free char *host = mem_strdup(r->host);
+	struct route bare = { .host = host };
 
-	if (r->route && r->route->port)
-		return mem_printf("%s:%u", host, (unsigned)r->route->port);
-	return steal(&host);
+	return route_json(r->route ? &r->route->rule : &bare);
 }
 
 /* --- the table --------------------------------------------------------------------------------- */
@@ -38,7 +26,7 @@ char *plan_route_text(const struct plan_route *r)
  */
 static bool covers(const struct plan_route *r, const char *host)
 {
-	unsigned port = r->route ? r->route->port : 0;
+	unsigned port = r->route ? r->route->rule.port : 0;
 	struct str below = str_of(host);
 	struct str mine = str_of(r->host);
 
@@ -79,7 +67,7 @@ static int add_credential(struct plan *p, const struct bottle_route *r, const st
 		c->slot = mem_printf("EGRESS_PROXY_TOKEN_%zu", p->credential_count++);
 		c->token_ref = r->token_ref;
 	}
-	c->basic = c->basic || r->auth == AUTH_BASIC;
+	c->basic = c->basic || r->rule.auth == AUTH_BASIC;
 	*ret_slot = c->slot;
 	return 0;
 }
@@ -93,48 +81,15 @@ static int add_routes(struct plan *p, const struct host_env *env, struct err *er
 	for (size_t i = 0; i < l->n; i++) {
 		struct plan_route *r = &p->routes[p->route_count++];
 
-		r->host = l->v[i].host;
+		r->host = l->v[i].rule.host;
 		r->route = &l->v[i];
-		if (r->route->auth && add_credential(p, r->route, env, &r->slot, err) < 0)
+		if (r->route->rule.auth && add_credential(p, r->route, env, &r->slot, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 /* --- the routes file --------------------------------------------------------------------------- */
-
-static struct json *strings(const struct str_list *l)
-{
-	struct json *a = json_new_array();
-
-	for (size_t i = 0; i < l->n; i++)
-		json_append(a, json_new_str(str_of(l->v[i])));
-	return a;
-}
-
-static struct json *route_json(const struct plan_route *r)
-{
-	struct json *o = json_new_object();
-	const struct bottle_route *b = r->route;
-	auto_free char *host = plan_route_text(r);
-	auto_free char *auth = plan_auth_text(b);
-
-	json_set_strz(o, "host", host);
-	if (!b)
-		return o;
-	if (b->has_paths)
-		json_set(o, "path_allowlist", strings(&b->paths));
-	if (b->has_methods)
-		json_set(o, "methods", strings(&b->methods));
-	json_set_strz(o, "mount", b->mount);
-	if (b->pass_authorization)
-		json_set(o, "pass_authorization", json_new_bool(true));
-	json_set_strz(o, "auth_scheme", auth);
-	json_set_strz(o, "token_env", r->slot);
-	if (b->passthrough)
-		json_set_strz(o, "tls", "passthrough");
-	return o;
-}
 
 /*
  * The text that goes to the proxy, read once with the proxy's own parser: what it would refuse is
@@ -147,8 +102,12 @@ static int write_routes(struct plan *p, struct err *err)
 	auto_buf text = BUF_INIT(PLAN_TEXT_MAX);
 	struct json *list = json_new_array();
 
-	for (size_t i = 0; i < p->route_count; i++)
-		json_append(list, route_json(&p->routes[i]));
+	for (size_t i = 0; i < p->route_count; i++) {
+		struct json *route = plan_route_json(&p->routes[i]);
+
+		json_set_strz(route, "token_env", p->routes[i].slot);
+		json_append(list, route);
+	}
 	json_set(root, "routes", list);
 	if (json_write(root, false, &text, err) < 0)
 		return -1;

@@ -138,9 +138,9 @@ static int add_objects(struct page *g)
 }
 
 /* What a route says beyond its host. */
-static int add_rules(struct page *g, const struct bottle_route *r)
+static int add_rules(struct page *g, const struct route *r, const char *token_ref)
 {
-	auto_free char *auth = plan_auth_text(r);
+	auto_free char *auth = route_auth_text(r);
 
 	if (!r->has_methods && !r->has_paths && buf_addz(g->out, "  all", g->err) < 0)
 		return -1;
@@ -150,7 +150,7 @@ static int add_rules(struct page *g, const struct bottle_route *r)
 		return -1;
 	if (r->mount && buf_addf(g->out, g->err, "  mount %s", r->mount) < 0)
 		return -1;
-	return auth ? buf_addf(g->out, g->err, "  credential %s (%s)", r->token_ref, auth) : 0;
+	return auth ? buf_addf(g->out, g->err, "  credential %s (%s)", token_ref, auth) : 0;
 }
 
 static int add_route(struct page *g, const struct plan_route *r)
@@ -160,11 +160,11 @@ static int add_route(struct page *g, const struct plan_route *r)
 		[PLAN_ROUTE_ALLOWLIST] = "  (allowlist)",
 		[PLAN_ROUTE_PROVIDER] = "  (needed by the provider)",
 	};
-	auto_free char *host = plan_route_text(r);
+	auto_free char *host = plan_route_host(r);
 
 	if (buf_addf(g->out, g->err, "    %-32s%s", host, from[r->source]) < 0)
 		return -1;
-	if (r->route && add_rules(g, r->route) < 0)
+	if (r->route && add_rules(g, &r->route->rule, r->route->token_ref) < 0)
 		return -1;
 	return buf_addc(g->out, '\n', g->err);
 }

@@ -1,14 +1,33 @@
-/*
- * The single values of a route: reading them, and matching against them.
- */
+#include "policy/route.h"
+
 #include "base/arena.h"
 #include "base/glob.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/msg.h"
-#include "policy/routes.h"
+#include "http/url.h"
 
 #define PATH_ARENA KIB(64) /* all readings of a path of ROUTE_TEXT_MAX */
+
+static void free_list(struct str_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->v[i]);
+	free(l->v);
+}
+
+void route_fini(struct route *r)
+{
+	free(r->host);
+	free_list(&r->paths);
+	free_list(&r->prefixes);
+	free_list(&r->methods);
+	free(r->mount);
+	free(r->auth_header);
+	free(r->token_env);
+}
+
+/* --- single values ---------------------------------------------------------------------------- */
 
 int route_read_host(struct str s, char **ret_host, uint16_t *ret_port, struct err *err)
 {
@@ -26,7 +45,7 @@ int route_read_host(struct str s, char **ret_host, uint16_t *ret_port, struct er
 	return 0;
 }
 
-int route_read_path(struct str s, char **ret_prefix, struct err *err)
+static int read_path(struct str s, char **ret_prefix, struct err *err)
 {
 	struct url_readings r;
 	struct arena arena;
@@ -50,11 +69,11 @@ out:
 	return result;
 }
 
-int route_check_mount(struct str s, struct err *err)
+static int check_mount(struct str s, struct err *err)
 {
 	auto_free char *prefix = NULL;
 
-	if (route_read_path(s, &prefix, err) < 0)
+	if (read_path(s, &prefix, err) < 0)
 		return -1;
 	if (s.n < 2 || s.p[s.n - 1] == '/')
 		return err_set(err, E_BAD,
@@ -65,7 +84,7 @@ int route_check_mount(struct str s, struct err *err)
 	return 0;
 }
 
-int route_check_method(struct str s, struct err *err)
+static int check_method(struct str s, struct err *err)
 {
 	if (!http_is_token(s))
 		return err_set(err, E_BAD, "not a method name");
@@ -107,15 +126,14 @@ static const char *const scheme_names[] = {
 	[AUTH_BASIC] = "Basic", [AUTH_HEADER] = "header:",
 };
 
-int route_read_scheme(struct str s, enum auth_scheme *ret, char **ret_header, struct err *err)
+static int read_scheme(struct str s, struct route *r, struct err *err)
 {
 	struct str header = str_of(scheme_names[AUTH_HEADER]);
 	const char *near;
 
-	*ret_header = NULL;
 	for (enum auth_scheme i = AUTH_BEARER; i < AUTH_HEADER; i++) {
 		if (str_eqz(s, scheme_names[i])) {
-			*ret = i;
+			r->auth = i;
 			return 0;
 		}
 	}
@@ -123,8 +141,8 @@ int route_read_scheme(struct str s, enum auth_scheme *ret, char **ret_header, st
 		s = str_from(s, header.n);
 		if (check_auth_header(s, err) < 0)
 			return -1;
-		*ret = AUTH_HEADER;
-		*ret_header = str_dupz(s);
+		r->auth = AUTH_HEADER;
+		r->auth_header = str_dupz(s);
 		return 0;
 	}
 	near = glob_nearest(s, scheme_names + 1, ARRAY_LEN(scheme_names) - 1);
@@ -132,6 +150,187 @@ int route_read_scheme(struct str s, enum auth_scheme *ret, char **ret_header, st
 		       "unknown scheme%s%s%s; accepted: Bearer, token, Basic, header:NAME",
 		       near ? ", did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
+
+/* --- keys ------------------------------------------------------------------------------------- */
+
+/* What the table does not check before a key that is read here. */
+static int want_string(const struct schema_ctx *ctx, const struct yaml *node, struct err *err)
+{
+	if (node->kind != YAML_SCALAR || yaml_is_null(node))
+		return schema_error(ctx, node, err, "'%.*s' must be a string, not %s",
+				    STR_ARG(node->key->text), yaml_kind_name(node));
+	if (node->text.n > ROUTE_TEXT_MAX)
+		return schema_error(ctx, node, err, "%.*s: longer than %zu bytes",
+				    STR_ARG(node->key->text), ROUTE_TEXT_MAX);
+	return 0;
+}
+
+static int bad_value(const struct schema_ctx *ctx, const struct yaml *node, const char *what,
+		     const struct err *why, struct err *err)
+{
+	return schema_error(ctx, node, err, "%s '%.*s': %s", what, STR_ARG(node->text), why->text);
+}
+
+int route_key_host(const struct schema_ctx *ctx, const struct yaml *node, void *out,
+		   struct err *err)
+{
+	struct route *r = out;
+	struct err why = ERR_INIT;
+
+	if (want_string(ctx, node, err) < 0)
+		return -1;
+	if (route_read_host(node->text, &r->host, &r->port, &why) < 0)
+		return bad_value(ctx, node, "host", &why, err);
+	return 0;
+}
+
+/* Nothing allowed is rarely what is meant, and not saying it is the way to allow all. */
+static int want_entries(const struct schema_ctx *ctx, const struct yaml *node, const char *all,
+			struct err *err)
+{
+	if (node->count > 0)
+		return 0;
+	return schema_error(ctx, node, err,
+			    "%.*s: an empty list allows nothing; leave the key out to allow all %s",
+			    STR_ARG(node->key->text), all);
+}
+
+int route_key_paths(const struct schema_ctx *ctx, const struct yaml *node, void *out,
+		    struct err *err)
+{
+	struct route *r = out;
+	struct err why = ERR_INIT;
+
+	if (want_entries(ctx, node, "paths", err) < 0)
+		return -1;
+	r->prefixes.v = mem_array(node->count, sizeof(*r->prefixes.v));
+	for (const struct yaml *p = node->child; p; p = p->next, r->prefixes.n++)
+		if (read_path(p->text, &r->prefixes.v[r->prefixes.n], &why) < 0)
+			return bad_value(ctx, p, "path", &why, err);
+	return 0;
+}
+
+int route_key_methods(const struct schema_ctx *ctx, const struct yaml *node, void *out,
+		      struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	(void)out;
+	if (want_entries(ctx, node, "methods", err) < 0)
+		return -1;
+	for (const struct yaml *m = node->child; m; m = m->next)
+		if (check_method(m->text, &why) < 0)
+			return bad_value(ctx, m, "method", &why, err);
+	return 0;
+}
+
+int route_key_mount(const struct schema_ctx *ctx, const struct yaml *node, void *out,
+		    struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	(void)out;
+	if (check_mount(node->text, &why) < 0)
+		return bad_value(ctx, node, "mount", &why, err);
+	return 0;
+}
+
+int route_key_scheme(const struct schema_ctx *ctx, const struct yaml *node, void *out,
+		     struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (want_string(ctx, node, err) < 0)
+		return -1;
+	if (read_scheme(node->text, out, &why) < 0)
+		return schema_error(ctx, node, err, "%.*s: %s", STR_ARG(node->key->text), why.text);
+	return 0;
+}
+
+int route_key_tls(const struct schema_ctx *ctx, const struct yaml *node, void *out, struct err *err)
+{
+	struct route *r = out;
+
+	if (node->kind != YAML_SCALAR || !str_eqz(node->text, "passthrough"))
+		return schema_error(ctx, node, err,
+				    "tls: the only value is 'passthrough'; leave the key out to "
+				    "intercept");
+	r->passthrough = true;
+	return 0;
+}
+
+int route_check(const struct schema_ctx *ctx, const struct yaml *node, const struct route *r,
+		const char *auth_key, struct err *err)
+{
+	const char *const not_seen[] = { "path_allowlist", "methods", auth_key, "mount",
+					 "pass_authorization" };
+
+	for (size_t i = 0; r->passthrough && i < ARRAY_LEN(not_seen); i++)
+		if (yaml_get(node, not_seen[i]))
+			return schema_error(ctx, yaml_get(node, not_seen[i]), err,
+					    "'%s' with tls: passthrough: such a route is not "
+					    "looked into",
+					    not_seen[i]);
+	if (r->auth && r->pass_authorization)
+		return schema_error(ctx, yaml_get(node, "pass_authorization"), err,
+				    "pass_authorization with %s: the credential is set by the "
+				    "proxy, the client's is removed",
+				    auth_key);
+	if (r->mount && str_starts(str_of(r->host), STR("*.")))
+		return schema_error(ctx, yaml_get(node, "mount"), err,
+				    "mount on a wildcard: it needs one host to go to");
+	return 0;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+char *route_host_text(const char *host, uint16_t port)
+{
+	bool v6 = strchr(host, ':') != NULL;
+
+	if (port == 0)
+		return mem_printf(v6 ? "[%s]" : "%s", host);
+	return mem_printf(v6 ? "[%s]:%u" : "%s:%u", host, (unsigned)port);
+}
+
+char *route_auth_text(const struct route *r)
+{
+	if (r->auth == AUTH_NONE)
+		return NULL;
+	return mem_printf("%s%s", scheme_names[r->auth], r->auth_header ? r->auth_header : "");
+}
+
+static struct json *list_json(const struct str_list *l)
+{
+	struct json *j = json_new_array();
+
+	for (size_t i = 0; i < l->n; i++)
+		json_append(j, json_new_str(str_of(l->v[i])));
+	return j;
+}
+
+struct json *route_json(const struct route *r)
+{
+	struct json *j = json_new_object();
+	auto_free char *host = route_host_text(r->host, r->port);
+	auto_free char *scheme = route_auth_text(r);
+
+	json_set_strz(j, "host", host);
+	if (r->has_paths)
+		json_set(j, "path_allowlist", list_json(&r->paths));
+	if (r->has_methods)
+		json_set(j, "methods", list_json(&r->methods));
+	json_set_strz(j, "mount", r->mount);
+	if (r->pass_authorization)
+		json_set(j, "pass_authorization", json_new_bool(true));
+	json_set_strz(j, "auth_scheme", scheme);
+	json_set_strz(j, "token_env", r->token_env);
+	if (r->passthrough)
+		json_set_strz(j, "tls", "passthrough");
+	return j;
+}
+
+/* --- matching --------------------------------------------------------------------------------- */
 
 static bool under(struct str path, struct str prefix)
 {

@@ -11,84 +11,9 @@
 
 #define SLOT_PREFIX "EGRESS_PROXY_TOKEN_"
 
-/* --- values --------------------------------------------------------------------------------- */
+/* --- keys ----------------------------------------------------------------------------------- */
 
-static int want_string(const struct schema_ctx *ctx, const struct yaml *node, const char *key,
-		       struct err *err)
-{
-	if (node->kind != YAML_SCALAR || yaml_is_null(node) || node->text.n > ROUTE_TEXT_MAX)
-		return schema_error(ctx, node, err, "'%s' must be a string of at most %zu bytes",
-				    key, ROUTE_TEXT_MAX);
-	return 0;
-}
-
-static int read_host(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		     struct err *err)
-{
-	struct route *r = out;
-	struct err why = ERR_INIT;
-
-	if (want_string(ctx, node, "host", err) < 0)
-		return -1;
-	if (route_read_host(node->text, &r->host, &r->port, &why) < 0)
-		return schema_error(ctx, node, err, "host '%.*s': %s", STR_ARG(node->text),
-				    why.text);
-	return 0;
-}
-
-static int read_paths(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		      struct err *err)
-{
-	struct route *r = out;
-	struct err why = ERR_INIT;
-
-	r->prefixes.v = mem_array(node->count, sizeof(*r->prefixes.v));
-	for (const struct yaml *p = node->child; p; p = p->next, r->prefixes.n++)
-		if (route_read_path(p->text, &r->prefixes.v[r->prefixes.n], &why) < 0)
-			return schema_error(ctx, p, err, "path '%.*s': %s", STR_ARG(p->text),
-					    why.text);
-	return 0;
-}
-
-static int check_methods(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-			 struct err *err)
-{
-	struct err why = ERR_INIT;
-
-	(void)out;
-	for (const struct yaml *m = node->child; m; m = m->next)
-		if (route_check_method(m->text, &why) < 0)
-			return schema_error(ctx, m, err, "method '%.*s': %s", STR_ARG(m->text),
-					    why.text);
-	return 0;
-}
-
-static int check_mount(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		       struct err *err)
-{
-	struct err why = ERR_INIT;
-
-	(void)out;
-	if (route_check_mount(node->text, &why) < 0)
-		return schema_error(ctx, node, err, "mount '%.*s': %s", STR_ARG(node->text),
-				    why.text);
-	return 0;
-}
-
-/* Neither of the next two quotes its value: somebody may have put the credential itself there. */
-static int read_scheme(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		       struct err *err)
-{
-	struct route *r = out;
-	struct err why = ERR_INIT;
-
-	if (want_string(ctx, node, "auth_scheme", err) < 0)
-		return -1;
-	if (route_read_scheme(node->text, &r->auth, &r->auth_header, &why) < 0)
-		return schema_error(ctx, node, err, "auth_scheme: %s", why.text);
-	return 0;
-}
-
+/* Its value is not quoted: somebody may have put the credential itself there. */
 static int check_slot(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		      struct err *err)
 {
@@ -103,67 +28,40 @@ static int check_slot(const struct schema_ctx *ctx, const struct yaml *node, voi
 	return 0;
 }
 
-static int read_tls(const struct schema_ctx *ctx, const struct yaml *node, void *out,
-		    struct err *err)
-{
-	struct route *r = out;
-
-	if (node->kind != YAML_SCALAR || !str_eqz(node->text, "passthrough"))
-		return schema_error(
-			ctx, node, err,
-			"tls: the only value is 'passthrough'; leave the key out to intercept");
-	r->passthrough = true;
-	return 0;
-}
-
 static int check_route(const struct schema_ctx *ctx, const struct yaml *node, void *out,
 		       struct err *err)
 {
-	static const char *const not_seen[] = { "path_allowlist", "methods", "auth_scheme", "mount",
-						"pass_authorization" };
 	const struct route *r = out;
 
 	if (!yaml_get(node, "auth_scheme") != !yaml_get(node, "token_env"))
 		return schema_error(ctx, node, err,
 				    "auth_scheme and token_env go together; '%s' is missing",
 				    r->auth ? "token_env" : "auth_scheme");
-	for (size_t i = 0; r->passthrough && i < ARRAY_LEN(not_seen); i++)
-		if (yaml_get(node, not_seen[i]))
-			return schema_error(ctx, yaml_get(node, not_seen[i]), err,
-					    "'%s' with tls: passthrough, which is not looked into",
-					    not_seen[i]);
-	if (r->auth && r->pass_authorization)
-		return schema_error(
-			ctx, yaml_get(node, "pass_authorization"), err,
-			"pass_authorization with auth_scheme: the proxy sets the credential");
-	if (r->mount && str_starts(str_of(r->host), STR("*.")))
-		return schema_error(ctx, yaml_get(node, "mount"), err,
-				    "mount on a wildcard: it needs one host to go to");
-	return 0;
+	return route_check(ctx, node, r, "auth_scheme", err);
 }
 
 /* clang-format off */
 static const struct schema_key route_keys[] = {
-	{ .name = "host", .type = SCHEMA_CUSTOM, .flags = SCHEMA_REQUIRED, .check = read_host,
+	{ .name = "host", .type = SCHEMA_CUSTOM, .flags = SCHEMA_REQUIRED, .check = route_key_host,
 	  .doc = "host[:port], ports 443 and 80 by default; `*.x` is one or more labels below x" },
 	{ .name = "path_allowlist", .type = SCHEMA_STR_LIST, .offset = offsetof(struct route, paths),
-	  .set_offset = offsetof(struct route, has_paths), .min = 1, .max = ROUTE_LIST_MAX,
-	  .check = read_paths, .doc = "absolute path prefixes; absent: all paths" },
+	  .set_offset = offsetof(struct route, has_paths), .max = ROUTE_LIST_MAX,
+	  .check = route_key_paths, .doc = "absolute path prefixes; absent: all paths" },
 	{ .name = "methods", .type = SCHEMA_STR_LIST, .offset = offsetof(struct route, methods),
-	  .set_offset = offsetof(struct route, has_methods), .min = 1, .max = ROUTE_LIST_MAX,
-	  .check = check_methods, .doc = "request methods; absent: all" },
+	  .set_offset = offsetof(struct route, has_methods), .max = ROUTE_LIST_MAX,
+	  .check = route_key_methods, .doc = "request methods; absent: all" },
 	{ .name = "mount", .type = SCHEMA_STR, .offset = offsetof(struct route, mount), .min = 1,
-	  .max = ROUTE_TEXT_MAX, .check = check_mount,
+	  .max = ROUTE_TEXT_MAX, .check = route_key_mount,
 	  .doc = "path under which the proxy itself answers for this host" },
 	{ .name = "pass_authorization", .type = SCHEMA_BOOL,
 	  .offset = offsetof(struct route, pass_authorization),
 	  .doc = "keep the client's own Authorization" },
-	{ .name = "auth_scheme", .type = SCHEMA_CUSTOM, .check = read_scheme,
+	{ .name = "auth_scheme", .type = SCHEMA_CUSTOM, .check = route_key_scheme,
 	  .doc = "`Bearer`, `token`, `Basic` (the value is user:password) or `header:NAME`" },
 	{ .name = "token_env", .type = SCHEMA_STR, .offset = offsetof(struct route, token_env),
 	  .min = 1, .max = ROUTE_TEXT_MAX, .check = check_slot,
 	  .doc = "slot of the credential, EGRESS_PROXY_TOKEN_N" },
-	{ .name = "tls", .type = SCHEMA_CUSTOM, .check = read_tls,
+	{ .name = "tls", .type = SCHEMA_CUSTOM, .check = route_key_tls,
 	  .doc = "`passthrough`: spliced after the name check, not intercepted" },
 	{ .name = NULL },
 };
@@ -197,16 +95,8 @@ void routes_free(struct routes *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; i < r->n; i++) {
-		struct route *route = &r->v[i];
-
-		free(route->host);
-		free(route->auth_header);
-		for (size_t k = 0; k < route->prefixes.n; k++)
-			free(route->prefixes.v[k]);
-		free(route->prefixes.v);
-		schema_free(&route_schema, route);
-	}
+	for (size_t i = 0; i < r->n; i++)
+		route_fini(&r->v[i]);
 	free(r->v);
 	free(r);
 }
@@ -265,44 +155,6 @@ struct routes *routes_parse(struct str text, const char *source, struct err *err
 	return steal(&r);
 }
 
-static struct json *write_list(const struct str_list *list)
-{
-	struct json *j = json_new_array();
-
-	for (size_t i = 0; i < list->n; i++)
-		json_append(j, json_new_str(str_of(list->v[i])));
-	return j;
-}
-
-static struct json *write_route(const struct route *r)
-{
-	static const char *const schemes[] = { NULL, "Bearer", "token", "Basic", NULL };
-	struct json *j = json_new_object();
-	bool v6 = strchr(r->host, ':') != NULL;
-	auto_free char *host = r->port ? mem_printf(v6 ? "[%s]:%u" : "%s:%u", r->host, r->port)
-				       : mem_printf(v6 ? "[%s]" : "%s", r->host);
-
-	json_set_strz(j, "host", host);
-	if (r->has_paths)
-		json_set(j, "path_allowlist", write_list(&r->paths));
-	if (r->has_methods)
-		json_set(j, "methods", write_list(&r->methods));
-	json_set_strz(j, "mount", r->mount);
-	if (r->pass_authorization)
-		json_set(j, "pass_authorization", json_new_bool(true));
-	if (r->auth == AUTH_HEADER) {
-		auto_free char *scheme = mem_printf("header:%s", r->auth_header);
-
-		json_set_strz(j, "auth_scheme", scheme);
-	} else {
-		json_set_strz(j, "auth_scheme", schemes[r->auth]);
-	}
-	json_set_strz(j, "token_env", r->token_env);
-	if (r->passthrough)
-		json_set_strz(j, "tls", "passthrough");
-	return j;
-}
-
 int routes_write(const struct routes *r, struct buf *out, struct err *err)
 {
 	auto_json struct json *doc = json_new_object();
@@ -310,7 +162,7 @@ int routes_write(const struct routes *r, struct buf *out, struct err *err)
 
 	json_set(doc, "routes", list);
 	for (size_t i = 0; i < r->n; i++)
-		json_append(list, write_route(&r->v[i]));
+		json_append(list, route_json(&r->v[i]));
 	return json_write(doc, false, out, err);
 }
 

@@ -1,10 +1,22 @@
 #include "support.h"
 
+static char *left; /* the directory of the running test's world, until it is removed */
+
+static void remove_left(void)
+{
+	auto_free char *dir = steal(&left);
+	struct err err = ERR_INIT;
+
+	if (dir && dir_remove(dir, &err) < 0)
+		fail_msg("%s", err.text);
+}
+
 void world_init(struct world *w)
 {
 	*w = (struct world){ .notes = NOTES_INIT, .err = ERR_INIT };
 	w->dir = dir_make_temp("bottle-test-", &w->err);
 	assert_non_null(w->dir);
+	left = mem_strdup(w->dir);
 	w->home.dir = path_join(w->dir, "home");
 	w->home.user = path_join(w->dir, "user");
 	w->work = path_join(w->dir, "work");
@@ -13,11 +25,21 @@ void world_init(struct world *w)
 
 void world_fini(struct world *w)
 {
-	(void)dir_remove(w->dir, NULL);
+	remove_left();
+	secrets_fini(&w->secrets);
+	plan_free(w->plan);
+	manifest_fini(&w->manifest);
 	home_fini(&w->home);
 	notes_fini(&w->notes);
 	free(w->work);
 	free(w->dir);
+}
+
+int world_teardown(void **state)
+{
+	(void)state;
+	remove_left();
+	return 0;
 }
 
 void world_write(const struct world *w, const char *path, const char *text)
@@ -44,6 +66,23 @@ void world_agent(const struct world *w, const char *name, const char *head, cons
 	auto_free char *text = mem_printf("---\n%s---\n%s", head, body);
 
 	world_write(w, path, text);
+}
+
+void world_load(struct world *w, const char *agent_head, const char *prompt,
+		const char *bottle_head)
+{
+	world_agent(w, "dev", agent_head, prompt);
+	world_bottle(w, "b", bottle_head);
+	if (manifest_load(&w->home, "dev", w->work, &w->manifest, &w->notes, &w->err) < 0)
+		fail_msg("%s", w->err.text);
+}
+
+struct plan *world_plan(struct world *w, const struct plan_input *in)
+{
+	w->plan = plan_make(&w->manifest, in, &w->err);
+	if (!w->plan)
+		fail_msg("%s", w->err.text);
+	return w->plan;
 }
 
 const char *world_error(const struct world *w)

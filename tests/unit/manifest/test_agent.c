@@ -273,14 +273,10 @@ static void test_repository_bottles(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_parse_errors),
-		cmocka_unit_test(test_lookup),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_repository_links),
-		cmocka_unit_test(test_own_link),
-		cmocka_unit_test(test_manifest),
-		cmocka_unit_test(test_repository_bottles),
+		cmocka_unit_test(test_parse),      cmocka_unit_test(test_parse_errors),
+		WORLD_TEST(test_lookup),           WORLD_TEST(test_names),
+		WORLD_TEST(test_repository_links), WORLD_TEST(test_own_link),
+		WORLD_TEST(test_manifest),         WORLD_TEST(test_repository_bottles),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

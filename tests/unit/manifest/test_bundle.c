@@ -12,36 +12,16 @@ static const char *const environment[] = {
 	NULL,
 };
 
-struct made {
-	struct world w;
-	struct manifest m;
-	struct plan *p;
-	struct secrets s;
-};
-
-static void make(struct made *t, const char *bottle_head, const char *prompt)
+static void make(struct world *w, const char *bottle_head, const char *prompt)
 {
 	struct host_env env = env_of(environment);
 	struct plan_input in = { .identity = "dev-a1b2c", .env = &env, .cwd = "/" };
 
-	t->m = (struct manifest){ NULL, NULL };
-	world_init(&t->w);
-	world_write(&t->w, "home/bottles/ca.pem", CERT);
-	world_agent(&t->w, "dev", "bottle: b\n", prompt);
-	world_bottle(&t->w, "b", bottle_head);
-	if (manifest_load(&t->w.home, "dev", t->w.work, &t->m, NULL, &t->w.err) < 0)
-		fail_msg("%s", t->w.err.text);
-	t->p = plan_make(&t->m, &in, &t->w.err);
-	if (!t->p || secrets_gather(t->p, &env, NULL, NULL, &t->s, &t->w.err) < 0)
-		fail_msg("%s", t->w.err.text);
-}
-
-static void unmake(struct made *t)
-{
-	secrets_fini(&t->s);
-	plan_free(t->p);
-	manifest_fini(&t->m);
-	world_fini(&t->w);
+	world_init(w);
+	world_write(w, "home/bottles/ca.pem", CERT);
+	world_load(w, "bottle: b\n", prompt, bottle_head);
+	if (secrets_gather(world_plan(w, &in), &env, NULL, NULL, &w->secrets, &w->err) < 0)
+		fail_msg("%s", w->err.text);
 }
 
 static void test_egress_proxy(void **state)
@@ -50,16 +30,17 @@ static void test_egress_proxy(void **state)
 	char *pems[] = { pem, pem };
 	struct str_list upstream_ca = { pems, 2 };
 	auto_buf out = BUF_INIT_SECRET(BUNDLE_MAX);
-	struct made t;
+	struct world w;
 
 	(void)state;
-	make(&t,
+	make(&w,
 	     "egress: {resolve: ['a.test:443:10.0.0.1'], allow_private: [10.0.0.0/8]}\n"
 	     "env: {A: '${HOST}'}\n"
 	     "egress_proxy: {routes: [{host: a.test, auth: {scheme: Bearer, token_ref: ONE}}]}\n",
 	     "");
-	assert_int_equal(
-		bundle_egress_proxy(t.p, &t.s, STR(CERT KEY), &upstream_ca, &out, &t.w.err), 0);
+	assert_int_equal(bundle_egress_proxy(w.plan, &w.secrets, STR(CERT KEY), &upstream_ca, &out,
+					     &w.err),
+			 0);
 #define CERT_JSON "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n"
 #define KEY_JSON "-----BEGIN PRIVATE KEY-----\\nBBBB\\n-----END PRIVATE KEY-----\\n"
 	auto_free char *want = mem_printf(
@@ -82,21 +63,21 @@ static void test_egress_proxy(void **state)
 	assert_int_equal(json_write(got, false, &got_text, NULL), 0);
 	assert_int_equal(json_write(expected, false, &want_text, NULL), 0);
 	assert_string_equal(buf_z(&got_text), buf_z(&want_text));
-	unmake(&t);
+	world_fini(&w);
 }
 
 static void test_agent(void **state)
 {
 	auto_buf out = BUF_INIT_SECRET(BUNDLE_MAX);
-	struct made t;
+	struct world w;
 	const struct json *env, *files;
 
 	(void)state;
-	make(&t,
+	make(&w,
 	     "env: {A: '${HOST}', B: literal}\n"
 	     "egress_proxy: {routes: [{host: a.test, auth: {scheme: Bearer, token_ref: ONE}}]}\n",
 	     "You are careful.\n");
-	assert_int_equal(bundle_agent(t.p, &t.s, STR(CERT), &out, &t.w.err), 0);
+	assert_int_equal(bundle_agent(w.plan, &w.secrets, STR(CERT), &out, &w.err), 0);
 	/* what the agent may not have */
 	assert_int_equal(str_find(buf_str(&out), STR("ken"), 0), -1);
 	assert_int_equal(str_find(buf_str(&out), STR("EGRESS_PROXY_TOKEN"), 0), -1);
@@ -108,7 +89,7 @@ static void test_agent(void **state)
 	assert_int_equal(json_int(json_get(j, "schema")), BUNDLE_SCHEMA);
 	assert_true(str_eqz(json_str(json_get(j, "component")), "agent"));
 	env = json_get(j, "env");
-	assert_int_equal(json_len(env), t.p->env_count);
+	assert_int_equal(json_len(env), w.plan->env_count);
 	assert_true(str_eqz(json_str(json_get(env, "A")), "two\nlines"));
 	assert_true(str_eqz(json_str(json_get(env, "B")), "literal"));
 	assert_true(str_eqz(json_str(json_get(env, "HTTPS_PROXY")), "http://egress-proxy:9099"));
@@ -120,7 +101,7 @@ static void test_agent(void **state)
 	assert_true(str_eqz(json_str(json_get(json_at(files, 1), "path")), PLAN_PROMPT));
 	assert_true(
 		str_eqz(json_str(json_get(json_at(files, 1), "content")), "You are careful.\n"));
-	unmake(&t);
+	world_fini(&w);
 }
 
 static void test_agent_refused(void **state)
@@ -128,42 +109,42 @@ static void test_agent_refused(void **state)
 	auto_buf out = BUF_INIT_SECRET(BUNDLE_MAX);
 	auto_buf small = BUF_INIT_SECRET(64);
 	struct secrets none = { NULL, 0 };
-	struct made t;
+	struct world w;
 
 	(void)state;
-	make(&t, "env: {A: '${HOST}'}\n", "");
-	assert_int_equal(bundle_agent(t.p, &t.s, STR(CERT KEY), &out, &t.w.err), -1);
-	assert_string_equal(t.w.err.text, "the agent's CA certificate comes with its key");
-	assert_int_equal(bundle_agent(t.p, &none, STR(CERT), &out, &t.w.err), -1);
-	assert_string_equal(t.w.err.text, "no value was gathered for A");
-	assert_int_equal(bundle_agent(t.p, &t.s, STR(CERT), &small, &t.w.err), -1);
-	assert_int_equal(t.w.err.code, E_LIMIT);
-	unmake(&t);
+	make(&w, "env: {A: '${HOST}'}\n", "");
+	assert_int_equal(bundle_agent(w.plan, &w.secrets, STR(CERT KEY), &out, &w.err), -1);
+	assert_string_equal(w.err.text, "the agent's CA certificate comes with its key");
+	assert_int_equal(bundle_agent(w.plan, &none, STR(CERT), &out, &w.err), -1);
+	assert_string_equal(w.err.text, "no value was gathered for A");
+	assert_int_equal(bundle_agent(w.plan, &w.secrets, STR(CERT), &small, &w.err), -1);
+	assert_int_equal(w.err.code, E_LIMIT);
+	world_fini(&w);
 }
 
 static void test_upstream_ca(void **state)
 {
 	struct host_env env = env_of(environment);
 	struct str_list pems;
-	struct made t;
+	struct world w;
 
 	(void)state;
-	make(&t, "egress: {upstream_ca: [ca.pem]}\n", "");
-	assert_int_equal(bundle_read_upstream_ca(t.p, &env, &pems, &t.w.err), 0);
+	make(&w, "egress: {upstream_ca: [ca.pem]}\n", "");
+	assert_int_equal(bundle_read_upstream_ca(w.plan, &env, &pems, &w.err), 0);
 	assert_int_equal(pems.n, 2); /* the host's first */
 	assert_non_null(strstr(pems.v[0], "Stands for a certificate"));
 	assert_string_equal(pems.v[1], CERT);
 	strs_free(&pems);
 
-	world_write(&t.w, "home/bottles/ca.pem", CERT KEY);
-	assert_int_equal(bundle_read_upstream_ca(t.p, &env, &pems, &t.w.err), -1);
-	assert_string_equal(world_error(&t.w), "@/home/bottles/ca.pem: holds a private key; "
-					       "certificates only are wanted");
+	world_write(&w, "home/bottles/ca.pem", CERT KEY);
+	assert_int_equal(bundle_read_upstream_ca(w.plan, &env, &pems, &w.err), -1);
+	assert_string_equal(world_error(&w), "@/home/bottles/ca.pem: holds a private key; "
+					     "certificates only are wanted");
 	assert_int_equal(pems.n, 0);
-	world_write(&t.w, "home/bottles/ca.pem", "x");
-	assert_int_equal(bundle_read_upstream_ca(t.p, &env, &pems, &t.w.err), -1);
-	assert_string_equal(world_error(&t.w), "@/home/bottles/ca.pem: no PEM certificate in it");
-	unmake(&t);
+	world_write(&w, "home/bottles/ca.pem", "x");
+	assert_int_equal(bundle_read_upstream_ca(w.plan, &env, &pems, &w.err), -1);
+	assert_string_equal(world_error(&w), "@/home/bottles/ca.pem: no PEM certificate in it");
+	world_fini(&w);
 }
 
 static void test_system_ca(void **state)
@@ -171,21 +152,21 @@ static void test_system_ca(void **state)
 	static const char *const bad[] = { "SSL_CERT_FILE", "/nonexistent/ca.pem", NULL };
 	struct host_env env = env_of(bad);
 	struct str_list pems;
-	struct made t;
+	struct world w;
 
 	(void)state;
-	make(&t, "", "");
-	assert_int_equal(bundle_read_upstream_ca(t.p, &env, &pems, &t.w.err), -1);
-	assert_non_null(strstr(t.w.err.text, "/nonexistent/ca.pem"));
-	unmake(&t);
+	make(&w, "", "");
+	assert_int_equal(bundle_read_upstream_ca(w.plan, &env, &pems, &w.err), -1);
+	assert_non_null(strstr(w.err.text, "/nonexistent/ca.pem"));
+	world_fini(&w);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_egress_proxy),  cmocka_unit_test(test_agent),
-		cmocka_unit_test(test_agent_refused), cmocka_unit_test(test_upstream_ca),
-		cmocka_unit_test(test_system_ca),
+		WORLD_TEST(test_egress_proxy),  WORLD_TEST(test_agent),
+		WORLD_TEST(test_agent_refused), WORLD_TEST(test_upstream_ca),
+		WORLD_TEST(test_system_ca),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,14 +89,14 @@ static void test_merge(void **state)
 
 	/* routes and git concatenated; the same host, the same Name: replaced in place */
 	assert_int_equal(b->routes.n, 4);
-	assert_string_equal(b->routes.v[0].host, "r1.test");
-	assert_int_equal(b->routes.v[0].port, 0);
-	assert_string_equal(b->routes.v[1].host, "r2.test");
-	assert_true(b->routes.v[1].has_paths);
-	assert_false(b->routes.v[1].has_methods); /* replaced, not mixed */
+	assert_string_equal(b->routes.v[0].rule.host, "r1.test");
+	assert_int_equal(b->routes.v[0].rule.port, 0);
+	assert_string_equal(b->routes.v[1].rule.host, "r2.test");
+	assert_true(b->routes.v[1].rule.has_paths);
+	assert_false(b->routes.v[1].rule.has_methods); /* replaced, not mixed */
 	assert_true(str_ends(str_of(b->routes.v[1].at.file), STR("/child.md")));
-	assert_string_equal(b->routes.v[2].host, "r3.test");
-	assert_int_equal(b->routes.v[3].port, 8443);
+	assert_string_equal(b->routes.v[2].rule.host, "r3.test");
+	assert_int_equal(b->routes.v[3].rule.port, 8443);
 	assert_int_equal(b->git.n, 2);
 	assert_string_equal(b->git.v[0].name, "X");
 	assert_string_equal(b->git.v[0].host, "child.test");
@@ -277,10 +277,9 @@ static void test_whole_allowed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_merge),         cmocka_unit_test(test_order),
-		cmocka_unit_test(test_cycles),        cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_bounds),        cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_whole_allowed),
+		WORLD_TEST(test_merge),         WORLD_TEST(test_order),  WORLD_TEST(test_cycles),
+		WORLD_TEST(test_missing),       WORLD_TEST(test_bounds), WORLD_TEST(test_whole),
+		WORLD_TEST(test_whole_allowed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,8 +180,8 @@ static void test_resolve(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find), cmocka_unit_test(test_legacy),
-		cmocka_unit_test(test_list), cmocka_unit_test(test_list_fails),
+		cmocka_unit_test(test_find), WORLD_TEST(test_legacy),
+		WORLD_TEST(test_list),       WORLD_TEST(test_list_fails),
 		cmocka_unit_test(test_name), cmocka_unit_test(test_resolve),
 	};
 

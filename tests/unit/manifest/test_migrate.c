@@ -121,10 +121,10 @@ static void test_recipe_is_valid(void **state)
 	(void)state;
 	assert_non_null(b);
 	assert_int_equal(b->routes.n, 2);
-	assert_string_equal(b->routes.v[0].mount, "/anthropic");
+	assert_string_equal(b->routes.v[0].rule.mount, "/anthropic");
 	assert_true(b->routes.v[0].claude_code_oauth);
-	assert_int_equal(b->routes.v[1].port, 8443);
-	assert_int_equal(b->routes.v[1].auth, AUTH_TOKEN);
+	assert_int_equal(b->routes.v[1].rule.port, 8443);
+	assert_int_equal(b->routes.v[1].rule.auth, AUTH_TOKEN);
 	assert_string_equal(b->routes.v[1].token_ref, "GIT_TOKEN");
 }
 

@@ -13,47 +13,25 @@ static const char *const environment[] = {
 	"HOST_CI_TOKEN", "secret-ci",     NULL,
 };
 
-/* A manifest from two heads, and the plan of it. */
-struct made {
-	struct world w;
-	struct manifest m;
-	struct plan *p;
-};
-
 static struct plan_input input(const struct host_env *env)
 {
 	return (struct plan_input){ .identity = ID, .env = env, .cwd = "/home/u/src" };
 }
 
-static void load(struct made *t, const char *agent_head, const char *prompt,
+static void load(struct world *w, const char *agent_head, const char *prompt,
 		 const char *bottle_head)
 {
-	t->p = NULL;
-	t->m = (struct manifest){ NULL, NULL };
-	world_init(&t->w);
-	world_agent(&t->w, "dev", agent_head, prompt);
-	world_bottle(&t->w, "b", bottle_head);
-	if (manifest_load(&t->w.home, "dev", t->w.work, &t->m, &t->w.notes, &t->w.err) < 0)
-		fail_msg("%s", t->w.err.text);
+	world_init(w);
+	world_load(w, agent_head, prompt, bottle_head);
 }
 
-static void unload(struct made *t)
-{
-	plan_free(t->p);
-	manifest_fini(&t->m);
-	world_fini(&t->w);
-}
-
-static struct plan *make(struct made *t, const char *bottle_head)
+static struct plan *make(struct world *w, const char *bottle_head)
 {
 	struct host_env env = env_of(environment);
 	struct plan_input in = input(&env);
 
-	load(t, "bottle: b\n", "", bottle_head);
-	t->p = plan_make(&t->m, &in, &t->w.err);
-	if (!t->p)
-		fail_msg("%s", t->w.err.text);
-	return t->p;
+	load(w, "bottle: b\n", "", bottle_head);
+	return world_plan(w, &in);
 }
 
 static const struct plan_env *env_get(const struct plan *p, const char *name)
@@ -106,19 +84,17 @@ static void test_command(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct made t;
+		struct world w;
 		struct host_env env = env_of(environment);
 		struct plan_input in = input(&env);
 
-		load(&t, "bottle: b\n", cases[i].prompt, cases[i].bottle);
+		load(&w, "bottle: b\n", cases[i].prompt, cases[i].bottle);
 		in.headless = cases[i].headless;
 		in.prompt = cases[i].text;
 		in.command = cases[i].command;
-		t.p = plan_make(&t.m, &in, &t.w.err);
-		if (!t.p)
-			fail_msg("%zu: %s", i, t.w.err.text);
-		check_words(&t.p->command, cases[i].want);
-		unload(&t);
+		(void)world_plan(&w, &in);
+		check_words(&w.plan->command, cases[i].want);
+		world_fini(&w);
 	}
 }
 
@@ -172,32 +148,32 @@ static void test_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct made t;
+		struct world w;
 		struct host_env env = env_of(poor);
 		struct plan_input in = input(&env);
 		auto_free char *agent = mem_printf("bottle: b\n%s", cases[i].agent);
 
-		load(&t, agent, "", cases[i].bottle);
+		load(&w, agent, "", cases[i].bottle);
 		in.headless = cases[i].headless;
 		in.prompt = cases[i].text;
 		in.command = cases[i].command;
-		assert_null(plan_make(&t.m, &in, &t.w.err));
-		same &= same_text(world_error(&t.w), cases[i].error);
-		assert_int_equal(t.w.err.code, cases[i].code);
-		unload(&t);
+		assert_null(plan_make(&w.manifest, &in, &w.err));
+		same &= same_text(world_error(&w), cases[i].error);
+		assert_int_equal(w.err.code, cases[i].code);
+		world_fini(&w);
 	}
 	assert_true(same);
 }
 
 static void test_image(void **state)
 {
-	struct made t;
+	struct world w;
 	struct plan *p;
 	struct host_env env = env_of(environment);
 	struct plan_input in = input(&env);
 
 	(void)state;
-	p = make(&t, "");
+	p = make(&w, "");
 	assert_int_equal(p->image_kind, PLAN_IMAGE_EMBEDDED);
 	assert_string_equal(p->image_source, "docker/agents/claude.Dockerfile");
 	assert_true(str_starts(str_of(p->image), STR("bottle-agent-claude:")));
@@ -207,9 +183,9 @@ static void test_image(void **state)
 	assert_string_equal(p->workdir, "/work");
 	assert_null(p->system_file);
 	assert_null(p->skills_dir);
-	unload(&t);
+	world_fini(&w);
 
-	p = make(&t, "agent: {image: 'node:22', user: node, workdir: /srv}\n");
+	p = make(&w, "agent: {image: 'node:22', user: node, workdir: /srv}\n");
 	assert_int_equal(p->image_kind, PLAN_IMAGE_NAMED);
 	assert_string_equal(p->image, "node:22");
 	assert_null(p->image_source);
@@ -217,40 +193,38 @@ static void test_image(void **state)
 	assert_null(p->home); /* what the image says of node */
 	assert_null(env_get(p, "HOME"));
 	assert_string_equal(p->workdir, "/srv");
-	unload(&t);
+	world_fini(&w);
 
-	p = make(&t, "agent: {dockerfile: /etc/hostname}\n");
+	p = make(&w, "agent: {dockerfile: /etc/hostname}\n");
 	assert_int_equal(p->image_kind, PLAN_IMAGE_DOCKERFILE);
 	assert_string_equal(p->image, "bottle-image-b:latest");
 	assert_string_equal(p->image_source, "/etc/hostname");
-	unload(&t);
+	world_fini(&w);
 
 	/* the native backend needs no image */
-	load(&t, "bottle: b\nskills: [x]\n", "Hi", "agent: {provider: custom, command: sh}\n");
+	load(&w, "bottle: b\nskills: [x]\n", "Hi", "agent: {provider: custom, command: sh}\n");
 	in.backend = BACKEND_NATIVE;
-	t.p = plan_make(&t.m, &in, &t.w.err);
-	assert_non_null(t.p);
-	assert_int_equal(t.p->image_kind, PLAN_IMAGE_HOST);
-	assert_null(t.p->sidecar_image);
-	assert_string_equal(t.p->system_file, "/run/bottle/prompt.md");
-	assert_string_equal(t.p->skills_dir, "/home/u/.claude/skills");
-	unload(&t);
+	(void)world_plan(&w, &in);
+	assert_int_equal(w.plan->image_kind, PLAN_IMAGE_HOST);
+	assert_null(w.plan->sidecar_image);
+	assert_string_equal(w.plan->system_file, "/run/bottle/prompt.md");
+	assert_string_equal(w.plan->skills_dir, "/home/u/.claude/skills");
+	world_fini(&w);
 
-	load(&t, "bottle: b\n", "", "agent: {rootfs: /usr}\n");
-	t.p = plan_make(&t.m, &in, &t.w.err);
-	assert_non_null(t.p);
-	assert_int_equal(t.p->image_kind, PLAN_IMAGE_ROOTFS);
-	assert_string_equal(t.p->image_source, "/usr");
-	unload(&t);
+	load(&w, "bottle: b\n", "", "agent: {rootfs: /usr}\n");
+	(void)world_plan(&w, &in);
+	assert_int_equal(w.plan->image_kind, PLAN_IMAGE_ROOTFS);
+	assert_string_equal(w.plan->image_source, "/usr");
+	world_fini(&w);
 }
 
 /* --- routes ------------------------------------------------------------------------------------ */
 
 static void test_routes(void **state)
 {
-	struct made t;
+	struct world w;
 	struct plan *p =
-		make(&t, "egress:\n"
+		make(&w, "egress:\n"
 			 "  allowlist: [a.test, c.test, y.x.test, '*.y.x.test', '*.z.test',\n"
 			 "              e.test, f.w.test, chatgpt.com]\n"
 			 "egress_proxy:\n"
@@ -284,7 +258,7 @@ static void test_routes(void **state)
 					 "chatgpt.com 1\n"
 					 "api.openai.com 2\n"
 					 "auth.openai.com 2\n");
-	unload(&t);
+	world_fini(&w);
 }
 
 /* The provider's host does not open what a route of the operator restricts. */
@@ -299,18 +273,18 @@ static void test_provider_host_covered(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
-		struct made t;
+		struct world w;
 
-		assert_int_equal(make(&t, heads[i])->route_count, 1);
-		unload(&t);
+		assert_int_equal(make(&w, heads[i])->route_count, 1);
+		world_fini(&w);
 	}
 }
 
 static void test_credentials(void **state)
 {
-	struct made t;
+	struct world w;
 	struct plan *p =
-		make(&t, "egress_proxy:\n"
+		make(&w, "egress_proxy:\n"
 			 "  routes:\n"
 			 "    - {host: a, auth: {scheme: Bearer, token_ref: GH_TOKEN}}\n"
 			 "    - {host: b}\n"
@@ -329,15 +303,15 @@ static void test_credentials(void **state)
 	assert_null(p->routes[1].slot);
 	assert_string_equal(p->routes[2].slot, "EGRESS_PROXY_TOKEN_1");
 	assert_string_equal(p->routes[3].slot, "EGRESS_PROXY_TOKEN_0");
-	unload(&t);
+	world_fini(&w);
 }
 
 /* The routes file: no values, no names of host variables (spec 2.2). */
 static void test_routes_json(void **state)
 {
-	struct made t;
+	struct world w;
 	struct plan *p =
-		make(&t, "egress_proxy:\n"
+		make(&w, "egress_proxy:\n"
 			 "  routes:\n"
 			 "    - host: 'A.test:8443'\n"
 			 "      path_allowlist: [/v1]\n"
@@ -360,7 +334,7 @@ static void test_routes_json(void **state)
 			    "{\"host\":\"d.test\",\"auth_scheme\":\"Basic\","
 			    "\"token_env\":\"EGRESS_PROXY_TOKEN_1\"},"
 			    "{\"host\":\"api.anthropic.com\"}]}");
-	unload(&t);
+	world_fini(&w);
 }
 
 /* --- environment ------------------------------------------------------------------------------- */
@@ -392,8 +366,8 @@ static void test_env(void **state)
 		{ "AWS_CA_BUNDLE", "/run/bottle/ca-bundle.pem" },
 		{ "HOME", "/home/agent" },
 	};
-	struct made t;
-	struct plan *p = make(&t, "");
+	struct world w;
+	struct plan *p = make(&w, "");
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
@@ -406,7 +380,7 @@ static void test_env(void **state)
 	assert_int_equal(p->env_count, ARRAY_LEN(want));
 	for (size_t i = 1; i < p->env_count; i++)
 		assert_true(strcmp(p->env[i - 1].name, p->env[i].name) < 0);
-	unload(&t);
+	world_fini(&w);
 }
 
 #define OAUTH                                                                          \
@@ -415,8 +389,8 @@ static void test_env(void **state)
 
 static void test_oauth(void **state)
 {
-	struct made t;
-	struct plan *p = make(&t, OAUTH);
+	struct world w;
+	struct plan *p = make(&w, OAUTH);
 	const struct plan_env *e = env_get(p, "CLAUDE_CODE_OAUTH_TOKEN");
 
 	(void)state;
@@ -425,10 +399,10 @@ static void test_oauth(void **state)
 	assert_string_equal(env_get(p, "DISABLE_TELEMETRY")->value, "1");
 	assert_string_equal(env_get(p, "DISABLE_ERROR_REPORTING")->value, "1");
 	assert_string_equal(env_get(p, "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC")->value, "1");
-	unload(&t);
+	world_fini(&w);
 
 	/* all of it gives way to env */
-	p = make(&t,
+	p = make(&w,
 		 OAUTH "env: {CLAUDE_CODE_OAUTH_TOKEN: '${CLAUDE_TOKEN}', DISABLE_TELEMETRY: x,\n"
 		       "      DISABLE_ERROR_REPORTING: '', HTTP_PROXY: mine}\n");
 	e = env_get(p, "CLAUDE_CODE_OAUTH_TOKEN");
@@ -439,17 +413,17 @@ static void test_oauth(void **state)
 	assert_int_equal(env_get(p, "DISABLE_TELEMETRY")->kind, PLAN_ENV_LITERAL);
 	assert_string_equal(env_get(p, "DISABLE_ERROR_REPORTING")->value, "");
 	assert_string_equal(env_get(p, "HTTP_PROXY")->value, "mine");
-	unload(&t);
+	world_fini(&w);
 
-	p = make(&t, "");
+	p = make(&w, "");
 	assert_null(env_get(p, "CLAUDE_CODE_OAUTH_TOKEN"));
-	unload(&t);
+	world_fini(&w);
 }
 
 static void test_secret_env(void **state)
 {
-	struct made t;
-	struct plan *p = make(&t, "env: {A: '?the key', B: '${HOST_CI_TOKEN}'}\n");
+	struct world w;
+	struct plan *p = make(&w, "env: {A: '?the key', B: '${HOST_CI_TOKEN}'}\n");
 
 	(void)state;
 	assert_int_equal(env_get(p, "A")->kind, PLAN_ENV_PROMPT);
@@ -458,15 +432,15 @@ static void test_secret_env(void **state)
 	assert_int_equal(env_get(p, "B")->kind, PLAN_ENV_HOST);
 	assert_string_equal(env_get(p, "B")->ref, "HOST_CI_TOKEN");
 	assert_null(env_get(p, "B")->value);
-	unload(&t);
+	world_fini(&w);
 }
 
 /* --- objects ----------------------------------------------------------------------------------- */
 
 static void test_objects(void **state)
 {
-	struct made t;
-	struct plan *p = make(&t, "");
+	struct world w;
+	struct plan *p = make(&w, "");
 	const struct plan_box *agent = plan_box(p, ROLE_AGENT);
 	const struct plan_box *proxy = plan_box(p, ROLE_EGRESS_PROXY);
 
@@ -493,7 +467,7 @@ static void test_objects(void **state)
 				assert_non_null(plan_network(p, r));
 	}
 	assert_string_equal(plan_role_name(ROLE_GIT_GATE), "git-gate");
-	unload(&t);
+	world_fini(&w);
 }
 
 /* A protection that is declared is there, or the bottle does not start. */
@@ -510,13 +484,13 @@ static void test_unsupported(void **state)
 		{ "egress: {dlp_allow: [{host: a.test, rule: x}]}\n", "pipelock", ROLE_PIPELOCK },
 		{ "egress: {upstream_proxy: 'http://p.test:1'}\n", "pipelock", ROLE_PIPELOCK },
 	};
-	struct made t;
+	struct world w;
 
 	(void)state;
-	assert_int_equal(plan_unsupported(make(&t, "supervise: false\n"))->n, 0);
-	unload(&t);
+	assert_int_equal(plan_unsupported(make(&w, "supervise: false\n"))->n, 0);
+	world_fini(&w);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		const struct plan *p = make(&t, cases[i].head);
+		const struct plan *p = make(&w, cases[i].head);
 
 		if (plan_box(p, cases[i].role)) {
 			assert_int_equal(plan_unsupported(p)->n, 0);
@@ -524,14 +498,14 @@ static void test_unsupported(void **state)
 			assert_int_equal(plan_unsupported(p)->n, 1);
 			assert_non_null(strstr(plan_unsupported(p)->v[0], cases[i].word));
 		}
-		unload(&t);
+		world_fini(&w);
 	}
 }
 
 static void test_git(void **state)
 {
-	struct made t;
-	struct plan *p = make(&t, "git:\n"
+	struct world w;
+	struct plan *p = make(&w, "git:\n"
 				  "  - Name: site\n"
 				  "    Upstream: ssh://git@Git.test/web/site.git/\n"
 				  "    IdentityFile: /etc/hostname\n"
@@ -566,7 +540,7 @@ static void test_git(void **state)
 					  "ssh://git.test:2222/tool|"
 					  "https://git.test/tool.git|"
 					  "https://git.test/tool");
-	unload(&t);
+	world_fini(&w);
 }
 
 static void test_red(void **state)
@@ -584,12 +558,12 @@ static void test_red(void **state)
 		"upstreams are trusted by /etc/hostname too (upstream_ca)",
 		"git x has no KnownHostKey: the gate will refuse to reach it",
 	};
-	struct made t;
+	struct world w;
 	struct host_env env = env_of(environment);
 	struct plan_input in = input(&env);
 
 	(void)state;
-	load(&t, "bottle: b\n", "",
+	load(&w, "bottle: b\n", "",
 	     "env: {A: '?the key', B: '${HOST_CI_TOKEN}', C: literal}\n"
 	     "egress_proxy: {routes: [{host: c.test, tls: passthrough},\n"
 	     "                        {host: d.test, pass_authorization: true}]}\n"
@@ -598,55 +572,53 @@ static void test_red(void **state)
 	     "         upstream_ca: [/etc/hostname]}\n"
 	     "git: [{Name: x, Upstream: 'ssh://g@a.test/a', IdentityFile: /etc/hostname}]\n");
 	in.cwd_mode = PLAN_CWD_BIND;
-	t.p = plan_make(&t.m, &in, &t.w.err);
-	assert_non_null(t.p);
-	assert_int_equal(t.p->red.n, ARRAY_LEN(want));
+	(void)world_plan(&w, &in);
+	assert_int_equal(w.plan->red.n, ARRAY_LEN(want));
 	for (size_t i = 0; i < ARRAY_LEN(want); i++)
-		assert_string_equal(t.p->red.v[i], want[i]);
-	unload(&t);
+		assert_string_equal(w.plan->red.v[i], want[i]);
+	world_fini(&w);
 
-	assert_int_equal(make(&t, "env: {C: literal}\n")->red.n, 0);
-	unload(&t);
+	assert_int_equal(make(&w, "env: {C: literal}\n")->red.n, 0);
+	world_fini(&w);
 }
 
 static void test_red_repository(void **state)
 {
-	struct made t;
+	struct world w;
 	struct host_env env = env_of(environment);
 	struct plan_input in = input(&env);
 
 	(void)state;
-	load(&t, "bottle: b\n", "", "repository_agents: true\n");
-	manifest_fini(&t.m);
-	world_write(&t.w, "work/.bottle/agents/dev.md", "---\nbottle: b\n---\n");
-	assert_int_equal(manifest_load(&t.w.home, "./dev", t.w.work, &t.m, NULL, &t.w.err), 0);
-	t.p = plan_make(&t.m, &in, &t.w.err);
-	assert_non_null(t.p);
-	assert_int_equal(t.p->red.n, 1);
-	assert_true(
-		str_starts(str_of(t.p->red.v[0]), STR("the agent comes from this repository: ")));
-	assert_true(str_ends(str_of(t.p->red.v[0]), STR("/work/.bottle/agents/dev.md")));
-	unload(&t);
+	load(&w, "bottle: b\n", "", "repository_agents: true\n");
+	manifest_fini(&w.manifest);
+	world_write(&w, "work/.bottle/agents/dev.md", "---\nbottle: b\n---\n");
+	assert_int_equal(manifest_load(&w.home, "./dev", w.work, &w.manifest, NULL, &w.err), 0);
+	(void)world_plan(&w, &in);
+	assert_int_equal(w.plan->red.n, 1);
+	assert_true(str_starts(str_of(w.plan->red.v[0]),
+			       STR("the agent comes from this repository: ")));
+	assert_true(str_ends(str_of(w.plan->red.v[0]), STR("/work/.bottle/agents/dev.md")));
+	world_fini(&w);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_command),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_image),
-		cmocka_unit_test(test_routes),
-		cmocka_unit_test(test_provider_host_covered),
-		cmocka_unit_test(test_credentials),
-		cmocka_unit_test(test_routes_json),
-		cmocka_unit_test(test_env),
-		cmocka_unit_test(test_oauth),
-		cmocka_unit_test(test_secret_env),
-		cmocka_unit_test(test_objects),
-		cmocka_unit_test(test_unsupported),
-		cmocka_unit_test(test_git),
-		cmocka_unit_test(test_red),
-		cmocka_unit_test(test_red_repository),
+		WORLD_TEST(test_command),
+		WORLD_TEST(test_refused),
+		WORLD_TEST(test_image),
+		WORLD_TEST(test_routes),
+		WORLD_TEST(test_provider_host_covered),
+		WORLD_TEST(test_credentials),
+		WORLD_TEST(test_routes_json),
+		WORLD_TEST(test_env),
+		WORLD_TEST(test_oauth),
+		WORLD_TEST(test_secret_env),
+		WORLD_TEST(test_objects),
+		WORLD_TEST(test_unsupported),
+		WORLD_TEST(test_git),
+		WORLD_TEST(test_red),
+		WORLD_TEST(test_red_repository),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

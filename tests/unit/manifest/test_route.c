@@ -22,6 +22,7 @@ static void test_all_keys(void **state)
 				 "    - {host: d.test, auth: {scheme: token, token_ref: D}}\n"
 				 "    - {host: e.test, pass_authorization: true}\n"
 				 "    - {host: f.test, tls: passthrough}\n"
+				 "    - {host: g.test, path_allowlist: [/@a%2Fb, /%61%20b/]}\n"
 				 "    - {host: 'api.example.com:443', role: []}\n",
 			  NULL, &err);
 	const struct bottle_route *r;
@@ -30,32 +31,37 @@ static void test_all_keys(void **state)
 	if (!b)
 		fail_msg("%s", err.text);
 	r = b->routes.v;
-	assert_int_equal(b->routes.n, 7);
-	assert_string_equal(r[0].host, "api.example.com");
-	assert_int_equal(r[0].port, 0);
-	assert_true(r[0].has_paths && r[0].has_methods);
-	assert_int_equal(r[0].paths.n, 2);
-	assert_string_equal(r[0].paths.v[1], "/v2/");
-	assert_string_equal(r[0].methods.v[1], "POST");
-	assert_int_equal(r[0].auth, AUTH_BEARER);
+	assert_int_equal(b->routes.n, 8);
+	assert_string_equal(r[0].rule.host, "api.example.com");
+	assert_int_equal(r[0].rule.port, 0);
+	assert_true(r[0].rule.has_paths && r[0].rule.has_methods);
+	assert_int_equal(r[0].rule.paths.n, 2);
+	assert_string_equal(r[0].rule.paths.v[1], "/v2/");
+	assert_string_equal(r[0].rule.methods.v[1], "POST");
+	assert_int_equal(r[0].rule.auth, AUTH_BEARER);
 	assert_string_equal(r[0].token_ref, "TOKEN_A");
-	assert_null(r[0].auth_header);
+	assert_null(r[0].rule.auth_header);
 	assert_true(r[0].claude_code_oauth);
-	assert_string_equal(r[0].mount, "/api");
+	assert_string_equal(r[0].rule.mount, "/api");
 	assert_int_equal(r[0].at.line, 4);
-	assert_string_equal(r[1].host, "*.example.com");
-	assert_int_equal(r[1].port, 8443);
-	assert_int_equal(r[1].auth, AUTH_HEADER);
-	assert_string_equal(r[1].auth_header, "X-Api-Key");
-	assert_false(r[1].has_paths || r[1].has_methods || r[1].claude_code_oauth);
-	assert_string_equal(r[2].host, "::1");
-	assert_int_equal(r[2].port, 8080);
-	assert_int_equal(r[2].auth, AUTH_BASIC);
-	assert_int_equal(r[3].auth, AUTH_TOKEN);
-	assert_true(r[4].pass_authorization);
-	assert_true(r[5].passthrough);
-	assert_int_equal(r[6].port, 443); /* another route than the same host with no port */
-	assert_false(r[6].claude_code_oauth);
+	assert_string_equal(r[1].rule.host, "*.example.com");
+	assert_int_equal(r[1].rule.port, 8443);
+	assert_int_equal(r[1].rule.auth, AUTH_HEADER);
+	assert_string_equal(r[1].rule.auth_header, "X-Api-Key");
+	assert_false(r[1].rule.has_paths || r[1].rule.has_methods || r[1].claude_code_oauth);
+	assert_string_equal(r[2].rule.host, "::1");
+	assert_int_equal(r[2].rule.port, 8080);
+	assert_int_equal(r[2].rule.auth, AUTH_BASIC);
+	assert_int_equal(r[3].rule.auth, AUTH_TOKEN);
+	assert_true(r[4].rule.pass_authorization);
+	assert_true(r[5].rule.passthrough);
+	/* one reading each, as given and as compared */
+	assert_string_equal(r[6].rule.paths.v[0], "/@a%2Fb");
+	assert_string_equal(r[6].rule.prefixes.v[0], "/@a%2Fb");
+	assert_string_equal(r[6].rule.paths.v[1], "/%61%20b/");
+	assert_string_equal(r[6].rule.prefixes.v[1], "/a b/");
+	assert_int_equal(r[7].rule.port, 443); /* another route than the same host with no port */
+	assert_false(r[7].claude_code_oauth);
 }
 
 static void test_errors(void **state)
@@ -135,6 +141,9 @@ static void test_errors(void **state)
 		  "b.md:4:46: 'auth' with tls: passthrough: such a route is not looked into" },
 		{ "{host: a.test, tls: passthrough, mount: /a}",
 		  "b.md:4:47: 'mount' with tls: passthrough: such a route is not looked into" },
+		{ "{host: a.test, tls: passthrough, pass_authorization: false}",
+		  "b.md:4:60: 'pass_authorization' with tls: passthrough: such a route is not "
+		  "looked into" },
 		{ "{host: a.test, tls: passthrough, pass_authorization: true}",
 		  "b.md:4:60: 'pass_authorization' with tls: passthrough: such a route is not "
 		  "looked into" },
@@ -172,7 +181,10 @@ static void test_refused_by_the_proxy(void **state)
 		{ "{host: a.test, path_allowlist: [/a/../b]}", "b.md:4:39: path '/a/../b': " },
 		{ "{host: a.test, path_allowlist: [//a]}", "b.md:4:39: path '//a': " },
 		{ "{host: a.test, path_allowlist: ['/%2e%2e/']}", "b.md:4:39: path '/%2e%2e/': " },
+		{ "{host: a.test, path_allowlist: [/%252F]}", "b.md:4:39: path '/%252F': " },
+		{ "{host: a.test, path_allowlist: [/a%2F..]}", "b.md:4:39: path '/a%2F..': " },
 		{ "{host: a.test, mount: x}", "b.md:4:29: mount 'x': " },
+		{ "{host: a.test, mount: /a%2Fb}", "b.md:4:29: mount '/a%2Fb': " },
 	};
 
 	(void)state;

@@ -12,11 +12,8 @@
 /* ONE, TWO, HOST and NOTHING; a plan is made with good values, then they change. */
 struct made {
 	struct world w;
-	struct manifest m;
-	struct plan *p;
 	const char *pairs[9];
 	struct host_env env;
-	struct secrets s;
 	int asked;
 	const char *answer; /* of the terminal; NULL: Ctrl-C */
 	size_t answer_len;
@@ -26,7 +23,7 @@ static void make(struct made *t)
 {
 	struct plan_input in;
 
-	*t = (struct made){ .m = { NULL, NULL }, .answer = "typed" };
+	*t = (struct made){ .answer = "typed" };
 	t->answer_len = strlen(t->answer);
 	t->pairs[0] = "ONE", t->pairs[1] = "token-one";
 	t->pairs[2] = "TWO", t->pairs[3] = "ann:pass word";
@@ -35,21 +32,8 @@ static void make(struct made *t)
 	t->env = env_of(t->pairs);
 	in = (struct plan_input){ .identity = "dev-a1b2c", .env = &t->env, .cwd = "/" };
 	world_init(&t->w);
-	world_agent(&t->w, "dev", "bottle: b\n", "");
-	world_bottle(&t->w, "b", BOTTLE);
-	if (manifest_load(&t->w.home, "dev", t->w.work, &t->m, NULL, &t->w.err) < 0)
-		fail_msg("%s", t->w.err.text);
-	t->p = plan_make(&t->m, &in, &t->w.err);
-	if (!t->p)
-		fail_msg("%s", t->w.err.text);
-}
-
-static void unmake(struct made *t)
-{
-	secrets_fini(&t->s);
-	plan_free(t->p);
-	manifest_fini(&t->m);
-	world_fini(&t->w);
+	world_load(&t->w, "bottle: b\n", "", BOTTLE);
+	(void)world_plan(&t->w, &in);
 }
 
 static int answer(void *user, const char *name, const char *prompt, struct buf *ret,
@@ -68,12 +52,12 @@ static int answer(void *user, const char *name, const char *prompt, struct buf *
 
 static int gather(struct made *t)
 {
-	return secrets_gather(t->p, &t->env, answer, t, &t->s, &t->w.err);
+	return secrets_gather(t->w.plan, &t->env, answer, t, &t->w.secrets, &t->w.err);
 }
 
 static void check(const struct made *t, enum secret_kind kind, const char *name, const char *value)
 {
-	const struct buf *b = secrets_get(&t->s, kind, name);
+	const struct buf *b = secrets_get(&t->w.secrets, kind, name);
 
 	assert_non_null(b);
 	assert_true(b->secret); /* so that it is wiped */
@@ -88,21 +72,21 @@ static void test_gather(void **state)
 	make(&t);
 	if (gather(&t) < 0)
 		fail_msg("%s", t.w.err.text);
-	assert_int_equal(t.s.n, 5);
+	assert_int_equal(t.w.secrets.n, 5);
 	check(&t, SECRET_TOKEN, "EGRESS_PROXY_TOKEN_0", "token-one");
 	check(&t, SECRET_TOKEN, "EGRESS_PROXY_TOKEN_1", "ann:pass word");
 	check(&t, SECRET_ENV, "COPIED", "two\nlines");
 	check(&t, SECRET_ENV, "EMPTY", "");
 	check(&t, SECRET_ENV, "ASKED", "typed");
-	assert_string_equal(t.s.v[0].source, "ONE");
-	assert_null(secrets_get(&t.s, SECRET_ENV, "L"));
-	assert_null(secrets_get(&t.s, SECRET_ENV, "EGRESS_PROXY_TOKEN_0"));
+	assert_string_equal(t.w.secrets.v[0].source, "ONE");
+	assert_null(secrets_get(&t.w.secrets, SECRET_ENV, "L"));
+	assert_null(secrets_get(&t.w.secrets, SECRET_ENV, "EGRESS_PROXY_TOKEN_0"));
 	/* asked last: nobody types for a launch that cannot be */
-	assert_string_equal(t.s.v[4].name, "ASKED");
-	secrets_fini(&t.s);
-	assert_int_equal(t.s.n, 0);
-	assert_null(t.s.v);
-	unmake(&t);
+	assert_string_equal(t.w.secrets.v[4].name, "ASKED");
+	secrets_fini(&t.w.secrets);
+	assert_int_equal(t.w.secrets.n, 0);
+	assert_null(t.w.secrets.v);
+	world_fini(&t.w);
 }
 
 static void test_refused(void **state)
@@ -142,8 +126,8 @@ static void test_refused(void **state)
 		same &= same_text(t.w.err.text, cases[i].error);
 		assert_int_equal(t.w.err.code, cases[i].code);
 		assert_int_equal(t.asked, 0);
-		assert_int_equal(t.s.n, 0);
-		unmake(&t);
+		assert_int_equal(t.w.secrets.n, 0);
+		world_fini(&t.w);
 	}
 	assert_true(same);
 }
@@ -162,7 +146,7 @@ static void test_too_long(void **state)
 	assert_string_equal(t.w.err.text, "host variable ONE holds more than 32768 bytes");
 	value[SECRET_MAX] = '\0';
 	assert_int_equal(gather(&t), 0);
-	unmake(&t);
+	world_fini(&t.w);
 }
 
 static void test_prompt(void **state)
@@ -171,7 +155,7 @@ static void test_prompt(void **state)
 
 	(void)state;
 	make(&t);
-	assert_int_equal(secrets_gather(t.p, &t.env, NULL, NULL, &t.s, &t.w.err), -1);
+	assert_int_equal(secrets_gather(t.w.plan, &t.env, NULL, NULL, &t.w.secrets, &t.w.err), -1);
 	assert_string_equal(t.w.err.text, "ASKED is asked for, and there is no terminal");
 	assert_int_equal(t.w.err.code, E_USAGE);
 
@@ -186,17 +170,17 @@ static void test_prompt(void **state)
 	t.answer_len = 1;
 	assert_int_equal(gather(&t), -1);
 	assert_string_equal(t.w.err.text, "the answer for ASKED is not UTF-8 text");
-	assert_int_equal(t.s.n, 0);
-	unmake(&t);
+	assert_int_equal(t.w.secrets.n, 0);
+	world_fini(&t.w);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_gather),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_too_long),
-		cmocka_unit_test(test_prompt),
+		WORLD_TEST(test_gather),
+		WORLD_TEST(test_refused),
+		WORLD_TEST(test_too_long),
+		WORLD_TEST(test_prompt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

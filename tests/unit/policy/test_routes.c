@@ -165,7 +165,9 @@ static void paths_are_absolute_and_have_one_reading(void **state)
 			       "routes:\n  - host: a.test\n    path_allowlist: [\"%s\"]\n", bad[i]);
 		assert_refused(text, "routes.yaml:3:22: path ");
 	}
-	assert_refused("routes:\n  - host: a.test\n    path_allowlist: []\n", "routes.yaml:3:21");
+	assert_refused("routes:\n  - host: a.test\n    path_allowlist: []\n",
+		       "routes.yaml:3:21: path_allowlist: an empty list allows nothing; leave the "
+		       "key out to allow all paths");
 }
 
 static void methods_are_upper_case_tokens(void **state)
@@ -174,7 +176,8 @@ static void methods_are_upper_case_tokens(void **state)
 	assert_refused("routes:\n  - {host: a.test, methods: [GET, post]}\n",
 		       "routes.yaml:2:35: method 'post': methods are in upper case");
 	assert_refused("routes:\n  - {host: a.test, methods: ['G T']}\n", "not a method name");
-	assert_refused("routes:\n  - {host: a.test, methods: []}\n", "routes.yaml:2:29");
+	assert_refused("routes:\n  - {host: a.test, methods: []}\n",
+		       "routes.yaml:2:29: methods: an empty list allows nothing");
 }
 
 static void auth_is_scheme_and_slot_together(void **state)
@@ -239,7 +242,7 @@ static void passthrough_excludes_what_needs_a_look_inside(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(with); i++) {
 		(void)snprintf(text, sizeof(text), "routes: [{host: a.test, tls: passthrough, %s}]",
 			       with[i]);
-		assert_refused(text, "passthrough");
+		assert_refused(text, "with tls: passthrough: such a route is not looked into");
 	}
 	assert_refused("routes: [{host: a.test, tls: off}]", "the only value is 'passthrough'");
 }
