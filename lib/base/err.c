@@ -69,6 +69,15 @@ int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 	return -1;
 }
 
+int err_at(struct err *err, enum err_code code, const char *source, size_t line, size_t col,
+	   const char *fmt, va_list ap)
+{
+	char text[ERR_TEXT_MAX];
+
+	text[format(text, sizeof(text) - 1, fmt, ap)] = '\0';
+	return err_set(err, code, "%s:%zu:%zu: %s", source, line, col, text);
+}
+
 int err_sys(struct err *err, const char *fmt, ...)
 {
 	const char *reason = strerror(errno);

@@ -16,6 +16,7 @@
 
 #include <stdbool.h>
 #include <stdarg.h>
+#include <stddef.h>
 
 enum err_code {
 	E_NONE = 0,
@@ -51,6 +52,10 @@ struct err {
  */
 int err_set(struct err *err, enum err_code code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* As err_set, "source:line:col: " before it: an error in a text. Returns -1. */
+int err_at(struct err *err, enum err_code code, const char *source, size_t line, size_t col,
+	   const char *fmt, va_list ap) __attribute__((format(printf, 6, 0)));
 
 /*
  * As err_set with E_SYS, and appends ": " and the text of errno (taken at entry), for which a long

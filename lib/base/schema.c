@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
@@ -12,14 +11,12 @@
 int schema_error(const struct schema_ctx *ctx, const struct yaml *at, struct err *err,
 		 const char *fmt, ...)
 {
-	char text[ERR_TEXT_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
-		text[0] = '\0';
+	(void)err_at(err, E_BAD, ctx->source, (size_t)at->line, (size_t)at->col, fmt, ap);
 	va_end(ap);
-	return err_set(err, E_BAD, "%s:%d:%d: %s", ctx->source, at->line, at->col, text);
+	return -1;
 }
 
 /* --- messages ---------------------------------------------------------------------------------- */

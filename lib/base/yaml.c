@@ -1,7 +1,6 @@
 #include "base/yaml.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <yaml.h>
 
 #include "base/arena.h"
@@ -44,15 +43,12 @@ __attribute__((format(printf, 5, 6))) static int fail(const struct reader *r, ya
 						      enum err_code code, struct err *err,
 						      const char *fmt, ...)
 {
-	char what[ERR_TEXT_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (vsnprintf(what, sizeof(what), fmt, ap) < 0)
-		what[0] = '\0';
+	(void)err_at(err, code, r->source, at.line + 1 + (size_t)r->line0, at.column + 1, fmt, ap);
 	va_end(ap);
-	return err_set(err, code, "%s:%zu:%zu: %s", r->source, at.line + 1 + (size_t)r->line0,
-		       at.column + 1, what);
+	return -1;
 }
 
 /* What the library's reader refuses has a byte offset only. */

@@ -82,6 +82,31 @@ static void test_controls_are_replaced(void **state)
 	}
 }
 
+__attribute__((format(printf, 2, 3))) static int at(struct err *err, const char *fmt, ...)
+{
+	va_list ap;
+	int rc;
+
+	va_start(ap, fmt);
+	rc = err_at(err, E_BAD, "f.yaml", 3, 14, fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+static void test_at(void **state)
+{
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(at(&err, "%d \n", 7), -1);
+	assert_int_equal(err.code, E_BAD);
+	assert_string_equal(err.text, "f.yaml:3:14: 7 ?");
+	(void)at(&err, "%s", run('x', 4000));
+	assert_int_equal(strlen(err.text), ERR_TEXT_MAX - 1);
+	assert_string_equal(err.text + ERR_TEXT_MAX - 1 - 4, "x...");
+	assert_int_equal(at(NULL, "%d", 1), -1);
+}
+
 static void test_cut(void **state)
 {
 	struct err err = ERR_INIT;
@@ -181,6 +206,7 @@ int main(void)
 		cmocka_unit_test(test_null_is_accepted),
 		cmocka_unit_test(test_own_text_as_argument),
 		cmocka_unit_test(test_controls_are_replaced),
+		cmocka_unit_test(test_at),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_cut_between_characters),
 		cmocka_unit_test(test_sys),
