@@ -17,9 +17,9 @@
 
 #include "base/mem.h"
 #include "sys/fd.h"
+#include "dir_fixture.h"
 
 static struct err err;
-static char *dir; /* of the running test */
 
 /* Stands before the C library's: lets a test act in the middle of a removal. */
 static void (*before_unlink)(int fd, const char *name);
@@ -41,25 +41,9 @@ int unlinkat(int fd, const char *name, int flags)
 
 static int setup(void **state)
 {
-	(void)state;
 	err_clear(&err);
 	before_unlink = after_unlink = NULL;
-	dir = dir_make_temp("bottle-test-", &err);
-	return dir ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	int rc = dir_remove(dir, &err);
-
-	(void)state;
-	free(dir);
-	return rc;
-}
-
-static char *in_dir(const char *name)
-{
-	return path_join(dir, name);
+	return dir_setup(state);
 }
 
 static bool there(const char *name)
@@ -439,7 +423,7 @@ static void test_remove_stops_at_mounts(void **state)
 	}
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, dir_teardown)
 
 int main(void)
 {

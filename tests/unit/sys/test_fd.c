@@ -17,9 +17,9 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "dir_fixture.h"
 
 static struct err err;
-static char *dir; /* of the running test */
 
 /* Stands before the C library's: the only way to see a disk that fails at the last moment. */
 static int fsync_calls, fsync_fails_at;
@@ -35,25 +35,9 @@ int fsync(int fd)
 
 static int setup(void **state)
 {
-	(void)state;
 	err_clear(&err);
 	fsync_calls = fsync_fails_at = 0;
-	dir = dir_make_temp("bottle-test-", &err);
-	return dir ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	int rc = dir_remove(dir, &err);
-
-	(void)state;
-	free(dir);
-	return rc;
-}
-
-static char *in_dir(const char *name)
-{
-	return path_join(dir, name);
+	return dir_setup(state);
 }
 
 static void put(const char *path, const char *text)
@@ -444,7 +428,7 @@ static void test_random(void **state)
 		assert_true(seen[i] > 200);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, dir_teardown)
 
 int main(void)
 {

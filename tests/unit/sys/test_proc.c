@@ -20,11 +20,11 @@
 
 #include "base/mem.h"
 #include "sys/fd.h"
+#include "dir_fixture.h"
 
 #define SECONDS_30 30000
 
 static struct err err;
-static char *dir;
 
 /* Stands before the C library's: a child's parent may die just before the child asks to be told. */
 static void (*before_pdeathsig)(void);
@@ -45,20 +45,9 @@ int prctl(int option, ...)
 
 static int setup(void **state)
 {
-	(void)state;
 	err_clear(&err);
 	before_pdeathsig = NULL;
-	dir = dir_make_temp("bottle-test-", &err);
-	return dir ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	int rc = dir_remove(dir, &err);
-
-	(void)state;
-	free(dir);
-	return rc;
+	return dir_setup(state);
 }
 
 static void assert_no_child(void)
@@ -69,7 +58,7 @@ static void assert_no_child(void)
 
 static void put(const char *name, const char *text, mode_t mode)
 {
-	auto_free char *path = path_join(dir, name);
+	auto_free char *path = in_dir(name);
 
 	assert_int_equal(file_write_atomic(path, str_of(text), mode, &err), 0);
 }
@@ -123,7 +112,7 @@ static size_t open_descriptors(void)
 static void test_exec_failures(void **state)
 {
 	auto_free char *old_path = mem_strdup(getenv("PATH"));
-	auto_free char *no_shebang = path_join(dir, "script");
+	auto_free char *no_shebang = in_dir("script");
 	size_t before = open_descriptors();
 
 	(void)state;
@@ -158,8 +147,8 @@ static int run(const char *name, const char *cwd)
 static void test_path_lookup(void **state)
 {
 	auto_free char *old_path = mem_strdup(getenv("PATH"));
-	auto_free char *second = path_join(dir, "second");
-	auto_free char *shadow = path_join(dir, "first/prog");
+	auto_free char *second = in_dir("second");
+	auto_free char *shadow = in_dir("first/prog");
 	auto_free char *path = mem_printf("%s/missing:%s/first:%s", dir, dir, second);
 	auto_free char *relative = mem_printf(".::second:%s", second);
 	auto_close int here = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -238,7 +227,7 @@ static void test_inherited_and_null_streams(void **state)
 {
 	const char *argv[] = { "/bin/sh", "-c", "readlink /proc/self/fd/0 >&2; cat", NULL };
 	struct proc_spec spec = { .argv = argv, .in = PROC_NULL, .out = PROC_NULL };
-	auto_free char *path = path_join(dir, "err");
+	auto_free char *path = in_dir("err");
 	auto_buf got = BUF_INIT(100);
 	int status, saved = fcntl(2, F_DUPFD_CLOEXEC, 3);
 	int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -405,7 +394,7 @@ static void kill_parent(void)
 /* The kernel tells of a death that comes after the request only. */
 static void test_parent_dead_before_the_request(void **state)
 {
-	auto_free char *path = path_join(dir, "alive");
+	auto_free char *path = in_dir("alive");
 	siginfo_t info = { 0 };
 	int status;
 	pid_t middle;
@@ -531,7 +520,7 @@ static void test_status_though_sigchld_ignored(void **state)
 	(void)signal(SIGCHLD, SIG_DFL);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, dir_teardown)
 
 int main(void)
 {
