@@ -12,11 +12,15 @@
 #include "sys/fd.h"
 #include "sys/sandbox.h"
 
-#define KEY_TYPES "ec:p256, ec:p384, rsa:2048 or rsa:4096"
-
 static const char *dir = ".", *name, *key = "ec:p256", *ca_file, *out_file;
 static int days = 365, leaf_days = 90;
 static bool force;
+
+#define KEY_OPTION                                                          \
+	{                                                                   \
+		.name = "key", .type = OPT_STR, .out = &key, .arg = "TYPE", \
+		.help = "ec:p256, ec:p384, rsa:2048 or rsa:4096 (ec:p256)"  \
+	}
 
 /* Before a key is made or read. */
 static int start(struct err *err)
@@ -33,11 +37,7 @@ static const struct opt init_options[] = {
 	  .out = &name,
 	  .arg = "CN",
 	  .help = "common name (bottle CA)" },
-	{ .name = "key",
-	  .type = OPT_STR,
-	  .out = &key,
-	  .arg = "TYPE",
-	  .help = KEY_TYPES " (ec:p256)" },
+	KEY_OPTION,
 	{ .name = "days",
 	  .type = OPT_INT,
 	  .out = &days,
@@ -171,11 +171,7 @@ static const struct opt leaf_options[] = {
 	  .out = &ca_file,
 	  .arg = "FILE",
 	  .help = "certificate and key of the CA: ca-combined.pem" },
-	{ .name = "key",
-	  .type = OPT_STR,
-	  .out = &key,
-	  .arg = "TYPE",
-	  .help = KEY_TYPES " (ec:p256)" },
+	KEY_OPTION,
 	{ .name = "days",
 	  .type = OPT_INT,
 	  .out = &leaf_days,
