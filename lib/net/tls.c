@@ -486,16 +486,16 @@ static int write_records(struct tls *t, const unsigned char *p, size_t n)
 	return ret < 0 ? ret : (int)done;
 }
 
-/*
- * What was made into records cannot be taken back: until all of them are on their way the caller is
- * told to try again, and then that those bytes are done.
- */
 static ssize_t mute_err(struct err *err)
 {
 	(void)err_set(err, E_IO, "an earlier write failed");
 	return FILTER_ERROR;
 }
 
+/*
+ * What was made into records cannot be taken back: until all of them are on their way the caller is
+ * told to try again, and then that those bytes are done.
+ */
 static ssize_t tls_write(struct filter *f, const void *p, size_t n, struct err *err)
 {
 	struct tls *t = container_of(f, struct tls, f);
