@@ -1,7 +1,6 @@
 """bottle-ca: what it makes is accepted by every verifier at hand, strictest first."""
 
 import os
-import shutil
 import ssl
 import subprocess
 
@@ -278,24 +277,18 @@ print(urllib.request.urlopen({server.url!r}, context=c, timeout=10).read().decod
                               env=os.environ | {"GIT_SSL_CAINFO": str(server.ca)})
         assert "certificate" not in done.stderr.lower() and server.requests
 
-
-if shutil.which("keytool") and shutil.which("javac"):
-    def _java(self, server):
+    def test_java(self, server, require):
         store, source = server.directory / "store.p12", server.directory / "Get.java"
         source.write_text(JAVA)
-        subprocess.run(["keytool", "-importcert", "-noprompt", "-alias", "bottle", "-file", server.ca, "-keystore",
-                        store, "-storepass", "changeit"], check=True, capture_output=True, timeout=40)
-        self.check("java", f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit", source,
-                   server.url)
+        require("javac")  # a runtime alone does not run a source file
+        subprocess.run([require("keytool"), "-importcert", "-noprompt", "-alias", "bottle", "-file", server.ca,
+                        "-keystore", store, "-storepass", "changeit"], check=True, capture_output=True, timeout=40)
+        self.check(require("java"), f"-Djavax.net.ssl.trustStore={store}", "-Djavax.net.ssl.trustStorePassword=changeit",
+                   source, server.url)
 
-    # Java is too big an installation to ask for; where it is, it has a say. Go as well.
-    TestVerifiers.test_java = _java
-
-if shutil.which("go"):
-    def _go(self, server):
+    @pytest.mark.limit(180)
+    def test_go(self, server, require):
         source = server.directory / "get.go"
         source.write_text(GO)
-        self.check("go", "run", source, server.url, SSL_CERT_FILE=str(server.ca), SSL_CERT_DIR="/nonexistent",
+        self.check(require("go"), "run", source, server.url, SSL_CERT_FILE=str(server.ca), SSL_CERT_DIR="/nonexistent",
                    GOCACHE=str(server.directory / "cache"), GO111MODULE="off", HOME=str(server.directory))
-
-    TestVerifiers.test_go = pytest.mark.limit(180)(_go)
