@@ -19,7 +19,7 @@ cd "$(dirname "$0")/.."
 
 config=${1:?usage: scripts/deps.sh musl|asan [OUTDIR]}
 mkdir -p "${2:-build/deps}"
-out=$(cd "${2:-build/deps}" && pwd)
+out=$(cd "${2:-build/deps}" && pwd -P)
 prefix=$out/$config
 here=$PWD/scripts
 suite=trixie
