@@ -83,9 +83,9 @@
 #define MBEDTLS_PSA_KEY_STORE_DYNAMIC
 #define MBEDTLS_SSL_TLS_C
 /*
- * Every connection has both buffers all its life. Peers may send records of 16 KiB. Ours are half of
- * that at most (lib/net/tls.c sends several in one piece), which still holds a chain of five RSA-4096
- * certificates; it makes 31 KiB of the 44 that a used connection would take.
+ * Every connection has both buffers all its life. Peers may send records of 16 KiB. Ours are half
+ * of that at most (lib/net/tls.c sends several in one piece), which still holds a chain of five
+ * RSA-4096 certificates; it makes 31 KiB of the 44 that a used connection would take.
  */
 #define MBEDTLS_SSL_IN_CONTENT_LEN 16384
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 8192

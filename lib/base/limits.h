@@ -151,7 +151,7 @@
 
 #define PROVISION_MAX (BUNDLE_MAX + KIB(64)) /* the agent's bundle and what surrounds it */
 #define PROBE_TIMEOUT_MS 5000
-#define PROBE_GATEWAY_MS 200 /* a bridge of this host answers in less than one */
+#define PROBE_GATEWAY_MS 200   /* a bridge of this host answers in less than one */
 #define SYSTEM_FILE_MAX MIB(4) /* a file of the image that is read whole: CA bundle, passwd */
 
 #endif
