@@ -73,7 +73,7 @@ static int write_head(struct h1_conn *c, const struct msg *m, struct err *err)
 
 	if (h1_write_request(&c->out, m, connection, err) < 0)
 		return -1;
-	if (str_eqz(m->method, "HEAD"))
+	if (str_eq(m->method, STR("HEAD")))
 		c->method = METHOD_HEAD;
 	else if (m->form == TARGET_AUTHORITY)
 		c->method = METHOD_CONNECT;

@@ -111,9 +111,9 @@ static void note_connection(struct notes *n, struct str list)
 
 	while (str_split(&list, ',', &item)) {
 		item = str_trim(item);
-		n->close |= str_ieqz(item, "close");
-		n->keep_alive |= str_ieqz(item, "keep-alive");
-		n->wants_upgrade |= str_ieqz(item, "upgrade");
+		n->close |= str_ieq(item, STR("close"));
+		n->keep_alive |= str_ieq(item, STR("keep-alive"));
+		n->wants_upgrade |= str_ieq(item, STR("upgrade"));
 	}
 }
 
@@ -121,23 +121,24 @@ static int note_field(struct notes *n, const struct field *f, struct err *err)
 {
 	switch (f->name.n) { /* most names are none of these */
 	case 4:
-		return str_ieqz(f->name, "host") ? note_once(&n->host, f, err) : 0;
+		return str_ieq(f->name, STR("host")) ? note_once(&n->host, f, err) : 0;
 	case 6:
-		if (str_ieqz(f->name, "expect"))
+		if (str_ieq(f->name, STR("expect")))
 			n->expect = f->value;
 		return 0;
 	case 7:
-		if (str_ieqz(f->name, "upgrade") && !n->upgrade.p)
+		if (str_ieq(f->name, STR("upgrade")) && !n->upgrade.p)
 			n->upgrade = f->value;
 		return 0;
 	case 10:
-		if (str_ieqz(f->name, "connection"))
+		if (str_ieq(f->name, STR("connection")))
 			note_connection(n, f->value);
 		return 0;
 	case 14:
-		return str_ieqz(f->name, "content-length") ? note_once(&n->length, f, err) : 0;
+		return str_ieq(f->name, STR("content-length")) ? note_once(&n->length, f, err) : 0;
 	case 17:
-		return str_ieqz(f->name, "transfer-encoding") ? note_once(&n->coding, f, err) : 0;
+		return str_ieq(f->name, STR("transfer-encoding")) ? note_once(&n->coding, f, err)
+								  : 0;
 	default:
 		return 0;
 	}
@@ -157,7 +158,7 @@ static int parse_fields(struct str rest, struct msg *m, struct notes *notes, str
 	/* RFC 9110 7.8, 10.1.1: both mean nothing in HTTP/1.0. */
 	if (m->version == HTTP_1_1 && notes->wants_upgrade)
 		m->upgrade = notes->upgrade;
-	m->expect_continue = m->version == HTTP_1_1 && str_ieqz(notes->expect, "100-continue");
+	m->expect_continue = m->version == HTTP_1_1 && str_ieq(notes->expect, STR("100-continue"));
 	return 0;
 }
 
@@ -170,7 +171,7 @@ static int parse_framing(struct msg *m, const struct notes *notes, struct err *e
 			return err_set(err, E_BAD, "both Content-Length and Transfer-Encoding");
 		if (m->version == HTTP_1_0)
 			return err_set(err, E_BAD, "Transfer-Encoding in HTTP/1.0");
-		if (!str_ieqz(notes->coding, "chunked"))
+		if (!str_ieq(notes->coding, STR("chunked")))
 			return err_set(err, E_BAD, "a transfer coding other than chunked");
 		m->framing = BODY_CHUNKED;
 	} else if (notes->length.p) {
@@ -200,9 +201,9 @@ static int take_line(struct str *rest, struct str *ret, struct err *err)
 
 static int parse_version(struct str s, enum http_version *ret, struct err *err)
 {
-	if (str_eqz(s, "HTTP/1.1"))
+	if (str_eq(s, STR("HTTP/1.1")))
 		*ret = HTTP_1_1;
-	else if (str_eqz(s, "HTTP/1.0"))
+	else if (str_eq(s, STR("HTTP/1.0")))
 		*ret = HTTP_1_0;
 	else
 		return err_set(err, E_BAD, "the version is neither HTTP/1.1 nor HTTP/1.0");
@@ -236,15 +237,15 @@ static int parse_absolute_form(struct msg *m, struct err *err)
 	/* RFC 9112 3.2.4, 3.2.1: without path and query OPTIONS is about the server, others about
 	 * "/". */
 	if (m->path.n == 0)
-		m->path = !u.query.p && str_eqz(m->method, "OPTIONS") ? STR("*") : STR("/");
+		m->path = !u.query.p && str_eq(m->method, STR("OPTIONS")) ? STR("*") : STR("/");
 	return 0;
 }
 
 static int parse_target(struct msg *m, struct err *err)
 {
-	if (str_eqz(m->method, "CONNECT"))
+	if (str_eq(m->method, STR("CONNECT")))
 		return parse_authority_form(m, err);
-	if (str_eqz(m->target, "*") && str_eqz(m->method, "OPTIONS")) {
+	if (str_eq(m->target, STR("*")) && str_eq(m->method, STR("OPTIONS"))) {
 		m->form = TARGET_ASTERISK;
 		m->path = m->target;
 		return 0;
@@ -356,8 +357,8 @@ int h1_parse_response(struct str head, struct str request_method, struct msg *m,
 		return -1;
 	/* RFC 9112 6.3, points 1 and 2 */
 	bodyless = m->status < 200 || m->status == 204 || m->status == 304 ||
-		   str_eqz(request_method, "HEAD") ||
-		   (str_eqz(request_method, "CONNECT") && m->status / 100 == 2);
+		   str_eq(request_method, STR("HEAD")) ||
+		   (str_eq(request_method, STR("CONNECT")) && m->status / 100 == 2);
 	if (bodyless) {
 		/* RFC 9112 6.1, RFC 9110 8.6: such a server may send the body all the same. */
 		if ((m->status < 200 || m->status == 204) && (notes.coding.p || m->length > 0))

@@ -35,7 +35,7 @@ static void head(struct h1_conn *c, size_t n)
 		bad_head(c, &err);
 		return;
 	}
-	if (str_eqz(c->msg.method, "HEAD"))
+	if (str_eq(c->msg.method, STR("HEAD")))
 		c->method = METHOD_HEAD;
 	else if (c->msg.form == TARGET_AUTHORITY)
 		c->method = METHOD_CONNECT;

@@ -9,15 +9,32 @@
 
 #define OVERHEAD 256 /* start line without its views, framing field with 20 digits, separators */
 
+#define PUT_INLINE_MAX 64
+
 struct writer {
 	struct buf *out;
 	char *p;
 };
 
-static void put(struct writer *w, struct str s)
+/*
+ * Most pieces are short, and a call of memcpy costs more than they do: whole words, then the last
+ * word once more up to the end.
+ */
+static inline void put(struct writer *w, struct str s)
 {
-	if (s.n > 0)
+	size_t i = 0;
+
+	if (s.n > PUT_INLINE_MAX) {
 		memcpy(w->p, s.p, s.n);
+	} else if (s.n >= sizeof(uint64_t)) {
+		for (; i + sizeof(uint64_t) <= s.n; i += sizeof(uint64_t))
+			memcpy(w->p + i, s.p + i, sizeof(uint64_t));
+		i = s.n - sizeof(uint64_t);
+		memcpy(w->p + i, s.p + i, sizeof(uint64_t));
+	} else {
+		for (; i < s.n; i++)
+			w->p[i] = s.p[i];
+	}
 	w->p += s.n;
 }
 
@@ -112,8 +129,8 @@ static void replace_framing(struct writer *w, const struct msg *m, const struct 
 
 static bool is_framing(struct str name)
 {
-	return (name.n == 14 && str_ieqz(name, "content-length")) ||
-	       (name.n == 17 && str_ieqz(name, "transfer-encoding"));
+	return (name.n == 14 && str_ieq(name, STR("content-length"))) ||
+	       (name.n == 17 && str_ieq(name, STR("transfer-encoding")));
 }
 
 static int put_fields(struct writer *w, const struct msg *m, const char *connection,
@@ -129,8 +146,8 @@ static int put_fields(struct writer *w, const struct msg *m, const char *connect
 			return -1;
 		if (is_framing(f->name))
 			replace_framing(w, m, f, &framed);
-		else if (!str_ieqz(f->name, "connection") &&
-			 !(upgrade && str_ieqz(f->name, "upgrade")))
+		else if (!(f->name.n == 10 && str_ieq(f->name, STR("connection"))) &&
+			 !(upgrade && str_ieq(f->name, STR("upgrade"))))
 			put_field(w, f->name, f->value);
 	}
 	if (!framed && may_frame(m))
@@ -155,23 +172,24 @@ static int check_target(const struct msg *m, struct err *err)
 
 	switch (m->form) {
 	case TARGET_AUTHORITY:
-		if (http_is_target(m->authority) && str_eqz(m->method, "CONNECT"))
+		if (http_is_target(m->authority) && str_eq(m->method, STR("CONNECT")))
 			return 0;
 		break;
 	case TARGET_ASTERISK:
-		if (str_eqz(m->method, "OPTIONS"))
+		if (str_eq(m->method, STR("OPTIONS")))
 			return 0;
 		break;
 	case TARGET_ABSOLUTE:
 		if (!http_is_token(m->scheme) || !http_is_target(m->authority) ||
 		    str_chr(m->authority, '/', 0) >= 0)
 			break;
-		if (str_eqz(m->path, "*") && str_eqz(m->method, "OPTIONS") && !m->query.p)
+		if (str_eq(m->path, STR("*")) && str_eq(m->method, STR("OPTIONS")) && !m->query.p)
 			return 0;
 		__attribute__((fallthrough));
 	case TARGET_ORIGIN:
 		if (http_is_target(m->path) && m->path.p[0] == '/' &&
-		    str_chr(m->path, '?', 0) < 0 && !bad_query && !str_eqz(m->method, "CONNECT"))
+		    str_chr(m->path, '?', 0) < 0 && !bad_query &&
+		    !str_eq(m->method, STR("CONNECT")))
 			return 0;
 		break;
 	}
@@ -192,7 +210,7 @@ static void put_target(struct writer *w, const struct msg *m)
 		put(w, m->scheme);
 		put(w, STR("://"));
 		put(w, m->authority);
-		if (str_eqz(m->path, "*"))
+		if (str_eq(m->path, STR("*")))
 			return;
 	}
 	put(w, m->path);
