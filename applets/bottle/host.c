@@ -39,7 +39,9 @@ int host_init(struct host *h, struct err *err)
 	h->loop = loop_new(err);
 	if (!h->loop)
 		return -1;
+	/* Both are errors of write(2), to be answered by a teardown, not by our death. */
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN);
 	if (loop_signals(h->loop, signals, ARRAY_LEN(signals), on_signal, h, err) < 0)
 		return -1;
 	return loop_signals(h->loop, ignored, ARRAY_LEN(ignored), on_quit, h, err);

@@ -213,10 +213,8 @@ static int status_of(struct start *s, const struct launch_result *r, int rc, con
 {
 	const char *id = s->plan->identity;
 
-	if (rc < 0 && s->host.stop) {
-		show_line(false, "%s; everything was taken down", err->text);
-		return 128 + s->host.signo;
-	}
+	if (rc < 0 && s->host.stop)
+		return -1;
 	if (rc < 0) {
 		(void)applet_fail("bottle start", err);
 		if (r->kept)
@@ -298,6 +296,11 @@ static int run(const struct opts_result *in, struct err *err)
 	struct start s = { .plan = NULL };
 	int status = start(&s, in, err);
 
+	/* As a shell tells it; a launch has been taken down by now. */
+	if (status < 0 && s.host.stop) {
+		show_line(false, "%s; nothing is left", err->text);
+		status = 128 + s.host.signo;
+	}
 	start_fini(&s);
 	return status;
 }

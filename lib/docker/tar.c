@@ -45,7 +45,8 @@ static bool put_octal(char *field, size_t size, uint64_t value)
 
 static void put_text(char *field, size_t size, struct str s)
 {
-	memcpy(field, s.p, s.n < size ? s.n : size);
+	if (s.n > 0)
+		memcpy(field, s.p, s.n < size ? s.n : size);
 }
 
 static void put_checksum(struct header *h)

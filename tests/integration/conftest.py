@@ -173,3 +173,19 @@ def start_proxy(pki):
             errors.append(e)
     if errors:
         raise errors[0]
+
+
+@pytest.fixture
+def bottle(tmp_path, engine, base_image):
+    """A Bottle on a real engine; the test fails when it leaves an object behind."""
+    from support.bottle import LABEL, Bottle
+
+    made = Bottle(tmp_path, base_image)
+    before = set(engine.objects(LABEL))
+    yield made
+    left = set(engine.objects(LABEL)) - before
+    for name in left:
+        engine.docker("rm", "-f", name, check=False)
+    for name in left:
+        engine.docker("network", "rm", name, check=False)
+    assert not left, f"left behind: {left}"

@@ -51,8 +51,9 @@ static void drops_the_rest(void **state)
 	static const char *const dropped[] = {
 		"[credential]\nhelper = store\n",
 		"[credential \"https://x\"]\nusername = u\n",
-		"[core]\nhooksPath = /tmp\nfsmonitor = /x\nsshCommand = x\neditor = x\npager = x\n"
-		"askPass = x\ngitProxy = x\nalternateRefsCommand = x\nattributesFile = x\n",
+		"[core]\nhooksPath = /tmp\nfsmonitor = /x\nsshCommand = x\neditor = x\n",
+		"[core]\npager = x\naskPass = x\ngitProxy = x\nattributesFile = x\n",
+		"[core]\nalternateRefsCommand = x\nexcludesFile = x\n",
 		"[include]\npath = ~/.secret\n",
 		"[includeIf \"gitdir:x\"]\npath = y\n",
 		"[filter \"x\"]\nclean = x\nsmudge = x\nprocess = x\n",
