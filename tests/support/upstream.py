@@ -144,22 +144,20 @@ BUILTIN = {
 }
 
 
-class Upstream:
-    """identity None: plain HTTP. Attributes: host, port, requests, connections (count), errors; otherwise: the handler
-    of paths that neither on() nor BUILTIN knows."""
+class Server:
+    """Listens, and serves each connection in a thread of its own: _talk(wire, number), which a subclass has.
 
-    def __init__(self, identity=None, directory=None, host="127.0.0.1", port=0, context=None, timeout=20.0):
+    Attributes: host, port, connections (count), errors.
+    """
+
+    def __init__(self, host="127.0.0.1", port=0, context=None, timeout=20.0):
+        self.context = context
         self.timeout = timeout
-        self.context = context or (identity and server_context(identity, directory))
-        self.requests = []
-        self.errors = []
         self.connections = 0
+        self.errors = []
         self.stopping = threading.Event()
-        self._routes = {}
-        self.otherwise = echo
-        self._changed = threading.Condition()
-        self._wires = set()
         self._threads = []
+        self._wires = set()
         self._listener = socket.create_server((host, port), backlog=256)
         self.host, self.port = self._listener.getsockname()[:2]
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
@@ -177,17 +175,6 @@ class Upstream:
         self._acceptor.join(self.timeout)
         for thread in self._threads:
             thread.join(self.timeout)
-
-    def on(self, path, handler):
-        """handler(exchange) answers requests for path from now on."""
-        self._routes[path] = handler
-
-    def wait_requests(self, count, timeout=10.0):
-        """The requests seen so far, once there are at least count."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: len(self.requests) >= count, timeout):
-                raise TimeoutError(f"upstream saw {len(self.requests)} requests, not {count}")
-            return list(self.requests)
 
     def _accept(self):
         while not self.stopping.is_set():
@@ -212,6 +199,36 @@ class Upstream:
         wire = http1.Wire(sock, self.timeout)
         self._wires.add(wire)
         try:
+            self._talk(wire, number)
+        finally:
+            self._wires.discard(wire)
+            wire.close()
+
+
+class Upstream(Server):
+    """identity None: plain HTTP. Attributes: those of Server; requests; otherwise: the handler of paths that neither
+    on() nor BUILTIN knows."""
+
+    def __init__(self, identity=None, directory=None, host="127.0.0.1", port=0, context=None, timeout=20.0):
+        super().__init__(host, port, context or (identity and server_context(identity, directory)), timeout)
+        self.requests = []
+        self.otherwise = echo
+        self._routes = {}
+        self._changed = threading.Condition()
+
+    def on(self, path, handler):
+        """handler(exchange) answers requests for path from now on."""
+        self._routes[path] = handler
+
+    def wait_requests(self, count, timeout=10.0):
+        """The requests seen so far, once there are at least count."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self.requests) >= count, timeout):
+                raise TimeoutError(f"upstream saw {len(self.requests)} requests, not {count}")
+            return list(self.requests)
+
+    def _talk(self, wire, number):
+        try:
             while self._exchange(wire, number):
                 pass
         except http1.Closed:
@@ -221,9 +238,6 @@ class Upstream:
         except OSError as e:
             if not self.stopping.is_set():
                 self.errors.append(str(e))
-        finally:
-            self._wires.discard(wire)
-            wire.close()
 
     def _exchange(self, wire, number):
         request = http1.read_request(wire, lambda head: self._continue(wire, head))
@@ -246,56 +260,15 @@ class Upstream:
         return BUILTIN.get(path, self.otherwise)
 
 
-class RawServer:
+class RawServer(Server):
     """A server below HTTP: script(wire, number) talks on each accepted connection as it likes."""
 
     def __init__(self, script, host="127.0.0.1", port=0, context=None, timeout=20.0):
+        super().__init__(host, port, context, timeout)
         self.script = script
-        self.context = context
-        self.timeout = timeout
-        self.connections = 0
-        self.errors = []
-        self.stopping = threading.Event()
-        self._threads = []
-        self._wires = []
-        self._listener = socket.create_server((host, port), backlog=64)
-        self.host, self.port = self._listener.getsockname()[:2]
-        self._acceptor = threading.Thread(target=self._accept, daemon=True)
 
-    def __enter__(self):
-        self._acceptor.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stopping.set()
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for wire in self._wires:
-            wire.close()
-        self._acceptor.join(self.timeout)
-        for thread in self._threads:
-            thread.join(self.timeout)
-
-    def _accept(self):
-        while not self.stopping.is_set():
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            thread = threading.Thread(target=self._serve, args=(sock, self.connections), daemon=True)
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, sock, number):
+    def _talk(self, wire, number):
         try:
-            if self.context:
-                sock.settimeout(self.timeout)
-                sock = self.context.wrap_socket(sock, server_side=True)
-            wire = http1.Wire(sock, self.timeout)
-            self._wires.append(wire)
             self.script(wire, number)
-            wire.close()
         except (OSError, http1.Closed, http1.Malformed) as e:
             self.errors.append(str(e))
-            sock.close()
