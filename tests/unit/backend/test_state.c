@@ -151,13 +151,13 @@ static void finding_events(void **state)
 
 /* ---- undo ---- */
 
-static char order[16];
+static char order[16]; /* all zero behind what was noted */
 
 static int mark(void *arg, struct err *err)
 {
 	const char *name = arg;
 
-	(void)strncat(order, name, 1);
+	order[strlen(order)] = name[0];
 	return name[1] ? err_set(err, E_SYS, "%s", name + 1) : 0;
 }
 
@@ -168,7 +168,7 @@ static void undo_in_reverse(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	order[0] = '\0';
+	memset(order, 0, sizeof(order));
 	undo_push(&u, mark, a, "undo a");
 	undo_push(&u, mark, b, "undo b");
 	undo_push(&u, mark, c, "undo c");
