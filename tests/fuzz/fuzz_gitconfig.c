@@ -22,8 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (gitconfig_scrub(buf_str(&once), &twice, NULL) < 0 ||
 	    !str_eq(buf_str(&once), buf_str(&twice)))
 		abort();
-	if (str_find(buf_str(&once), STR("\thelper ="), 0) >= 0 ||
-	    str_find(buf_str(&once), STR("\thookspath ="), 0) >= 0)
+	if (str_find(buf_str(&once), STR("\n\thelper ="), 0) >= 0 ||
+	    str_find(buf_str(&once), STR("\n\thookspath ="), 0) >= 0)
 		abort();
 	return 0;
 }
