@@ -8,6 +8,7 @@
 
 #include "applet.h"
 #include "backend/launch.h"
+#include "backend/names.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "bottle/host.h"
@@ -22,7 +23,6 @@
 
 /* The bottle itself failed; everything else is the agent's own status (spec 1.5). */
 #define EXIT_BOTTLE 125
-#define NAMES_TRIED 99
 
 static const char *cwd_mode, *format = "text", *backend_name, *prompt;
 static bool yes, dry_run, headless;
@@ -118,45 +118,14 @@ static int read_manifest(struct start *s, const char *agent, struct err *err)
 	return rc;
 }
 
-static int make_plan(struct start *s, const char *identity, struct err *err)
+static const struct plan *make_plan(void *arg, const char *identity, struct err *err)
 {
+	struct start *s = arg;
+
 	plan_free(s->plan);
 	s->input.identity = identity;
 	s->plan = plan_make(&s->manifest, &s->input, err);
-	return s->plan ? 0 : -1;
-}
-
-static bool is_taken(const struct start *s)
-{
-	const struct backend *b = s->host.backend;
-	auto_free char *state = mem_printf("%s/state/%s", s->host.home.dir, s->plan->identity);
-
-	for (size_t i = 0; i < s->plan->box_count; i++)
-		if (b->ops->has_name(b, s->plan->boxes[i].name))
-			return true;
-	for (size_t i = 0; i < s->plan->network_count; i++)
-		if (b->ops->has_name(b, s->plan->networks[i].name))
-			return true;
-	return access(state, F_OK) == 0;
-}
-
-/* A name that is taken gets -2 … -99 (spec 1.3). */
-static int take_names(struct start *s, struct err *err)
-{
-	auto_free char *first = mem_strdup(s->plan->identity);
-
-	for (int n = 2; is_taken(s); n++) {
-		auto_free char *next = mem_printf("%s-%d", first, n);
-
-		if (n > NAMES_TRIED)
-			return err_set(err, E_EXISTS,
-				       "all names from %s to %s-%d are taken; 'bottle cleanup' "
-				       "removes what killed runs left",
-				       first, first, NAMES_TRIED);
-		if (make_plan(s, next, err) < 0)
-			return -1;
-	}
-	return 0;
+	return s->plan;
 }
 
 static int print_plan(const struct start *s, bool to_stdout, struct err *err)
@@ -256,7 +225,7 @@ static int prepare(struct start *s, const char *agent, int *ret_status, struct e
 	if (host_init(&s->host, err) < 0 || read_manifest(s, agent, err) < 0)
 		return -1;
 	identity_make(s->manifest.agent->name, identity);
-	if (make_plan(s, identity, err) < 0)
+	if (!make_plan(s, identity, err))
 		return -1;
 	if (dry_run) {
 		*ret_status = 0;
@@ -267,7 +236,8 @@ static int prepare(struct start *s, const char *agent, int *ret_status, struct e
 	hide_secrets(s);
 	host_use_docker(&s->host, &s->hide);
 	if (s->host.backend->ops->open(s->host.backend, s->plan, err) < 0 ||
-	    take_names(s, err) < 0 || print_plan(s, false, err) < 0)
+	    names_take(s->host.backend, s->host.home.dir, identity, make_plan, s, err) < 0 ||
+	    print_plan(s, false, err) < 0)
 		return -1;
 	if (!go && tty_confirm("Start it?", &go, err) < 0)
 		return -1;

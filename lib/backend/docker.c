@@ -154,6 +154,11 @@ static int docker_open(struct backend *b, const struct plan *p, struct err *err)
 	engine_networks(networks, &d->engine, NULL, "{{.Name}}");
 	engine_image(sidecar, &d->engine, p->sidecar_image);
 	engine_image(image, &d->engine, p->image);
+	if (p->image_kind == PLAN_IMAGE_EMBEDDED && !embed_find(p->image_source))
+		return err_set(err, E_NOTFOUND,
+			       "%s is not part of this build; name an image that has the agent's "
+			       "program in agent.image, or a file in agent.dockerfile",
+			       p->image_source);
 	if (read_program(d, err) < 0)
 		return -1;
 	/* That an image is missing is not a failure: each is judged by itself. */
@@ -222,10 +227,7 @@ static int prepare_image(struct docker_backend *d, const struct plan *p, struct 
 	case PLAN_IMAGE_EMBEDDED:
 		if (d->have_image)
 			return 0;
-		f = embed_find(p->image_source);
-		if (!f)
-			return err_set(err, E_NOTFOUND, "%s is not part of this build",
-				       p->image_source);
+		f = embed_find(p->image_source); /* docker_open has seen it */
 		engine_build_text(batch_next(batch), &d->engine, p->image,
 				  str_mem(f->data, f->size));
 		return 0;

@@ -21,7 +21,7 @@ static void make_dir(const struct world *w, const char *path)
 	assert_int_equal(dir_make(full, 0700, NULL), 0);
 }
 
-static const char *no_env(void *user, const char *name)
+const char *world_no_env(void *user, const char *name)
 {
 	(void)user;
 	(void)name;
@@ -30,7 +30,7 @@ static const char *no_env(void *user, const char *name)
 
 void world_init(struct world *w, const char *command)
 {
-	static const struct host_env env = { .get = no_env };
+	static const struct host_env env = { .get = world_no_env };
 	const char *const argv[] = { "sh", "-c", command ? command : "true", NULL };
 	const struct plan_input in = {
 		.identity = "a-00000", .env = &env, .cwd = "/", .command = argv
@@ -91,6 +91,13 @@ static int called(struct backend *b, const char *op, struct err *err)
 	if (f->fail_at && strcmp(op, f->fail_at) == 0)
 		return err_set(err, E_CHILD, "%s failed", op);
 	return 0;
+}
+
+static bool fake_has_name(const struct backend *b, const char *name)
+{
+	const struct fake *f = container_of_const(b, struct fake, b);
+
+	return f->taken && strstr(name, f->taken);
 }
 
 static const char *fake_missing(const struct backend *b, const struct plan *p)
@@ -190,6 +197,7 @@ static int fake_explain(const struct backend *b, const char *what, struct str sa
 
 static const struct backend_ops fake_ops = {
 	.name = "fake",
+	.has_name = fake_has_name,
 	.missing = fake_missing,
 	.prepare = fake_prepare,
 	.create = fake_create,

@@ -29,6 +29,8 @@ struct world {
 /* `command` runs in a shell; NULL: "true". */
 void world_init(struct world *w, const char *command);
 void world_fini(struct world *w);
+/* A host environment in which nothing is set. */
+const char *world_no_env(void *user, const char *name);
 /* Content of a file below DIR; heap; NULL when there is none. */
 char *world_read(const struct world *w, const char *path);
 bool world_has(const struct world *w, const char *path);
@@ -45,6 +47,7 @@ struct fake {
 	const char *agent; /* the same */
 	const char *answer; /* of run_inside; NULL: {"ok":true} */
 	struct buf inside;  /* what run_inside was given last */
+	const char *taken;  /* every name that contains this is taken */
 };
 void fake_init(struct fake *f, struct loop *l, bool *cancel);
 void fake_fini(struct fake *f);
