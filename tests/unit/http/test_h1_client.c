@@ -375,6 +375,12 @@ static void test_interim_maximum(void **state)
 		wire_send(&w, "HTTP/1.1 102 Processing\r\n\r\n");
 		wire_expect(&w, "head(102)");
 	}
+	wire_send(&w, HELLO); /* the final one does not count */
+	wire_expect(&w, "head(200) body(hello) end done idle");
+	get();
+	for (int i = 0; i < HTTP_INTERIM_MAX; i++)
+		wire_send(&w, "HTTP/1.1 102 Processing\r\n\r\n");
+	buf_clear(&w.log);
 	wire_send(&w, "HTTP/1.1 102 Processing\r\n\r\n");
 	wire_expect(&w, "fail(limit) closed(limit)");
 }
@@ -707,6 +713,24 @@ static void test_take_upgrade(void **state)
 	expect_tunnel("frame");
 }
 
+static void test_take_upgrade_later(void **state)
+{
+	struct msg m = wire_request(&w, "GET", "/ws");
+
+	(void)state;
+	m.upgrade = STR("websocket");
+	stream = h1_client_start(conn, &wire_notes, &w);
+	assert_int_equal(stream_head(stream, &m, NULL), 0);
+	assert_int_equal(stream_end(stream, NULL, NULL), 0);
+	(void)wire_recv(&w);
+	wire_send(&w, "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
+		      "frame\n");
+	wire_expect(&w, "head(101)");
+	taken = h1_conn_take(conn);
+	conn = NULL;
+	expect_tunnel("frame\n");
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -744,6 +768,7 @@ int main(void)
 		TEST(test_take_later),
 		TEST(test_connect_refused),
 		TEST(test_take_upgrade),
+		TEST(test_take_upgrade_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
