@@ -83,7 +83,9 @@ bool h1_input_wanted(const struct h1_conn *c)
 	case IN_BAD:
 		return true;
 	case IN_BODY:
-		return !c->paused || answered(c);
+		if (!c->paused || answered(c))
+			return true;
+		return c->server && c->in.len < PROXY_READ_SIZE; /* as below */
 	case IN_DONE: /* to see the peer leave, and no more than one read of what it sends ahead */
 		return c->in.len < PROXY_READ_SIZE;
 	case IN_TUNNEL:
@@ -171,8 +173,11 @@ static bool step_in_body(struct h1_conn *c)
 	size_t used;
 
 	/* A message without further bytes ends even so: pausing holds back on_body only. */
-	if (c->paused && !answered(c) && c->body.state != H1_BODY_DONE)
+	if (c->paused && !answered(c) && c->body.state != H1_BODY_DONE) {
+		if (c->in_eof && c->server)
+			c->role->eof_after_message(c);
 		return false;
+	}
 	switch (h1_body_next(&c->body, c->data, &piece, &used, &c->trailers, &err)) {
 	case H1_PIECE:
 		give_piece(c, piece, used);

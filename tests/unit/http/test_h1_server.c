@@ -525,7 +525,7 @@ static void test_client_leaves(void **state)
 	}
 }
 
-/* Nothing is read while the stream is paused; a client that hangs up is noticed nevertheless, once.
+/* No body is given while the stream is paused; a client that hangs up is noticed nevertheless, once.
  */
 static void test_client_leaves_while_paused(void **state)
 {
@@ -534,6 +534,18 @@ static void test_client_leaves_while_paused(void **state)
 	stream_pause(stream, true);
 	wire_send(&w, "ab");
 	wire_close(&w);
+	wire_spin(&w);
+	wire_expect(&w, "POST fail(io) closed(io)");
+}
+
+/* Over TCP only the end of what it sends tells: it closed, but nothing was sent to it since. */
+static void test_client_ends_while_paused(void **state)
+{
+	(void)state;
+	wire_send(&w, POST5);
+	stream_pause(stream, true);
+	wire_send(&w, "ab");
+	assert_int_equal(shutdown(w.peer, SHUT_WR), 0);
 	wire_spin(&w);
 	wire_expect(&w, "POST fail(io) closed(io)");
 }
@@ -1319,6 +1331,7 @@ int main(void)
 		TEST(test_both_directions_at_once),
 		TEST(test_client_leaves),
 		TEST(test_client_leaves_while_paused),
+		TEST(test_client_ends_while_paused),
 		TEST(test_client_leaves_while_answered),
 		TEST(test_bad_request_answered),
 		TEST(test_bad_request_not_answered),
