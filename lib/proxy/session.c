@@ -34,6 +34,7 @@ struct session {
 	int64_t tunnel_since;
 	uint64_t tunnel_id;
 	struct upstream_dial *dial;
+	char gate_reason[64]; /* the gate's own word for why it refused */
 	struct splice *splice;
 	struct loop_deferred reap;
 };
@@ -83,6 +84,7 @@ static void end_tunnel(struct session *s, const char *verdict, enum reason reaso
 		.kind = "tunnel",
 		.verdict = verdict,
 		.reason = reason,
+		.reason_text = s->gate_reason[0] ? s->gate_reason : NULL,
 		.client = s->peer,
 		.method = STR("CONNECT"),
 		.host = authority_host(&s->origin.tunnel),
@@ -253,8 +255,14 @@ static void on_dial_failed(void *arg, const struct upstream_failure *failure)
 {
 	struct session *s = arg;
 
+	/* A rule said no, only further on. */
+	const bool refused = failure->reason == REASON_GATE_REFUSED ||
+			     failure->reason == REASON_ADDRESS_NOT_ALLOWED;
+
 	s->dial = NULL;
-	end_tunnel(s, EVENT_ERROR, failure->reason, failure->err.text, 0, 0);
+	memcpy(s->gate_reason, failure->gate_reason, sizeof(s->gate_reason));
+	end_tunnel(s, refused ? EVENT_BLOCK : EVENT_ERROR, failure->reason, failure->err.text, 0,
+		   0);
 }
 
 /* Passthrough: nothing is decrypted, so the name in the ClientHello is all there is to check. */
