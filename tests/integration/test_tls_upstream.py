@@ -9,6 +9,9 @@ from cryptography.x509.oid import ExtensionOID
 
 from support import certs, client, http1, upstream
 
+# That old versions are deprecated is why they are tried.
+pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
+
 # kind of certificate: what the message must name, so that an operator knows what to do about it
 REFUSED = {
     "expired": "expired",
