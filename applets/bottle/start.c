@@ -71,7 +71,7 @@ struct start {
 	struct str_list hide; /* host variables that hold secrets */
 	char *cwd;
 	bool json;
-	struct plan_input input;
+	struct plan_input input; /* all but the identity */
 };
 
 static void start_fini(struct start *s)
@@ -121,10 +121,11 @@ static int read_manifest(struct start *s, const char *agent, struct err *err)
 static const struct plan *make_plan(void *arg, const char *identity, struct err *err)
 {
 	struct start *s = arg;
+	struct plan_input in = s->input;
 
 	plan_free(s->plan);
-	s->input.identity = identity;
-	s->plan = plan_make(&s->manifest, &s->input, err);
+	in.identity = identity;
+	s->plan = plan_make(&s->manifest, &in, err);
 	return s->plan;
 }
 

@@ -165,7 +165,7 @@ int docker_result(const struct docker_call *c, struct err *err)
 int docker_run(struct loop *l, struct docker_call *const *calls, size_t count, const bool *cancel,
 	       struct err *err)
 {
-	auto_free struct job **jobs = mem_array(count, sizeof(*jobs));
+	auto_free struct job **jobs = mem_array(count, sizeof(struct job *));
 
 	for (size_t i = 0; i < count; i++)
 		jobs[i] = &calls[i]->job;
