@@ -178,12 +178,11 @@ def start_proxy(pki):
 @pytest.fixture
 def bottle(tmp_path, engine, base_image):
     """A Bottle on a real engine; the test fails when it leaves an object behind."""
-    from support.bottle import LABEL, Bottle
+    from support.bottle import Bottle
 
     made = Bottle(tmp_path, base_image)
-    before = set(engine.objects(LABEL))
     yield made
-    left = set(engine.objects(LABEL)) - before
+    left = made.objects(engine)
     for name in left:
         engine.docker("rm", "-f", name, check=False)
     for name in left:

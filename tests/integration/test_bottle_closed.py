@@ -217,7 +217,7 @@ def test_credentials_are_nowhere(bottle, pki, server, engine):
     texts = [engine.docker("inspect", *names).stdout]
     texts += [engine.docker("history", "--no-trunc", "bottle-sidecar:0.1.0").stdout]
     texts += [engine.docker("ps", "-a", "--no-trunc").stdout]
-    for container in (n for n in names if "net" not in n and "egress-a" not in n):
+    for container in (n for n in names if "bottle-net-" not in n and "bottle-egress-t" not in n):
         texts += [engine.docker("diff", container).stdout]
     for pid in subprocess.run(["ps", "-eo", "pid,args", "--no-headers"], capture_output=True, text=True).stdout.split("\n"):
         texts.append(pid)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.limit(120)
 
 # Each call of the engine that brings a bottle up, by how its arguments begin.
 STEPS = ["info", "network create*--internal", "network create", "create*agent-init", "create*egress-proxy",
-         "network connect", "cp -", "start*bottle-egress-proxy", "start*bottle-a", "container inspect",
+         "network connect", "cp -", "start*bottle-egress-proxy", "start*bottle-t", "container inspect",
          "exec*provision"]
 
 
@@ -86,7 +86,7 @@ def test_stop(bottle):
     assert bottle.run("stop", identity).returncode == 0
     assert agent.wait(5) == 128 + signal.SIGTERM
     assert bottle.run("stop", identity).returncode == 1
-    assert bottle.run("stop", "a-nosuch").returncode == 1
+    assert bottle.run("stop", "a-00000").returncode == 1
 
 
 def test_logs_follow_to_the_end(bottle):

@@ -35,7 +35,7 @@ def test_state_after_a_clean_end_and_after_another(bottle):
     assert [e["event"] for e in bottle.events()] == ["ready"]
     assert bottle.start("false").returncode == 1
     listed = json.loads(bottle.run("list", "--json").stdout)
-    assert [(e["agent"], e["state"]) for e in listed] == [("a", "ended")]
+    assert [(e["agent"], e["state"]) for e in listed] == [(bottle.agent, "ended")]
     assert bottle.run("logs", bottle.identity()).returncode == 0
 
 
@@ -87,7 +87,6 @@ def test_a_copy_of_the_work_tree(bottle, tmp_path):
     done = bottle.start("sh", "-c", "cat sub/file; git status --porcelain; git log --format=%s; git remote get-url origin;"
                         "grep -r t0ken . ; echo changed > sub/file; git commit -qam second; git log --format=%s; stat -c %u .git",
                         options=["--cwd"], cwd=work)
-    assert done.stdout == "contentfirst\nhttps://example.com/x.git\n1000\n" or "t0ken" not in done.stdout
     assert "content" in done.stdout and "https://example.com/x.git" in done.stdout and "t0ken" not in done.stdout
     assert done.returncode == 0, done.stderr
     assert (work / "sub" / "file").read_text() == "content"
@@ -107,7 +106,7 @@ def test_skills_and_prompt(bottle, tmp_path):
     (skill / "SKILL.md").write_text("how to review")
     bottle.env["HOME"] = str(tmp_path)
     bottle.write()
-    (bottle.home / "agents" / "a.md").write_text("---\nbottle: b\nskills: [review]\n---\nBe careful.\n")
+    bottle.agent_file().write_text("---\nbottle: b\nskills: [review]\n---\nBe careful.\n")
     done = bottle.start("sh", "-c", "cat ~/.claude/skills/review/SKILL.md /run/bottle/prompt.md; stat -c %u ~/.claude")
     assert done.stdout == "how to reviewBe careful.\n1000\n"
 
@@ -133,23 +132,23 @@ def on_a_terminal(bottle, *args, answers=()):
 
 
 def test_no_is_no(bottle):
-    status, shown = on_a_terminal(bottle, "start", "a", "--", "true", answers=[(b"[y/N]", b"\n")])
+    status, shown = on_a_terminal(bottle, "start", bottle.agent, "--", "true", answers=[(b"[y/N]", b"\n")])
     assert status == 1
-    assert "bottle-net-a-" in shown
+    assert f"bottle-net-{bottle.agent}-" in shown
     assert bottle.states() == [] and bottle.events() == []
 
 
 def test_ctrl_c_is_the_agents(bottle):
     """It interrupts what runs in the box, not the bottle."""
     script = "test -t 0 && test -t 1 && trap 'echo got-it; exit 4' INT; echo waiting; while :; do sleep 0.1; done"
-    status, shown = on_a_terminal(bottle, "start", "a", "--", "sh", "-c", script,
+    status, shown = on_a_terminal(bottle, "start", bottle.agent, "--", "sh", "-c", script,
                                   answers=[(b"[y/N]", b"y\n"), (b"waiting\r\n", b"\x03")])
     assert status == 4
     assert "got-it" in shown
 
 
 def test_without_a_terminal_a_yes_is_needed(bottle):
-    done = bottle.run("start", "a", "--", "true", start_new_session=True)
+    done = bottle.run("start", bottle.agent, "--", "true", start_new_session=True)
     assert done.returncode == 2
     assert "--yes" in done.stderr
 
@@ -158,9 +157,9 @@ def test_a_dry_run_contacts_nothing(bottle):
     bottle.env["BOTTLE_ENGINE"] = "/no/such/engine"
     bottle.env["TOKEN"] = "t0ken-value"
     bottle.write(routes=[{"host": "h.test", "auth": {"scheme": "Bearer", "token_ref": "TOKEN"}}])
-    done = bottle.run("start", "a", "--dry-run", "--format", "json", "--", "true")
+    done = bottle.run("start", bottle.agent, "--dry-run", "--format", "json", "--", "true")
     assert done.returncode == 0
-    assert json.loads(done.stdout)["identity"].startswith("a-")
+    assert json.loads(done.stdout)["identity"].startswith(bottle.agent + "-")
     assert "TOKEN" in done.stdout and "t0ken-value" not in done.stdout
     assert not (bottle.home / "state").exists()
 

@@ -11,6 +11,7 @@ before, or instead of, `exec docker "$@"`.
 import json
 import os
 import pathlib
+import secrets
 import subprocess
 
 from . import paths
@@ -23,6 +24,8 @@ class Bottle:
         self.directory = pathlib.Path(directory)
         self.home = self.directory / "home"
         self.image = image
+        # Others may use the same engine: what is ours is known by the agent's name.
+        self.agent = "t" + secrets.token_hex(4)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("BOTTLE_")}
         self.env["BOTTLE_HOME"] = str(self.home)
         for folder in ("bottles", "agents"):
@@ -30,14 +33,21 @@ class Bottle:
         self.write()
 
     def write(self, routes=(), agent_body="", **keys):
-        """The bottle `b` and the agent `a`; keys are those of the bottle's frontmatter."""
+        """The bottle `b` and its agent; keys are those of the bottle's frontmatter."""
         keys.setdefault("agent", {"provider": "custom", "image": self.image})
         if routes:
             keys["egress_proxy"] = {"routes": list(routes)}
         # Flow style of YAML is JSON, near enough.
         text = "".join(f"{key}: {json.dumps(value)}\n" for key, value in keys.items())
         (self.home / "bottles" / "b.md").write_text(f"---\n{text}---\n")
-        (self.home / "agents" / "a.md").write_text(f"---\nbottle: b\n---\n{agent_body}")
+        self.agent_file().write_text(f"---\nbottle: b\n---\n{agent_body}")
+
+    def agent_file(self):
+        return self.home / "agents" / f"{self.agent}.md"
+
+    def objects(self, engine):
+        """Names of all that this bottle's runs have on the engine."""
+        return [name for name in engine.objects(LABEL) if f"-{self.agent}-" in name]
 
     def engine_script(self, script):
         path = self.directory / "engine"
@@ -54,11 +64,11 @@ class Bottle:
                               input=input, capture_output=True, timeout=timeout, **more)
 
     def start(self, *agent_command, options=(), **more):
-        return self.run("start", "a", "--yes", *options, "--", *agent_command, **more)
+        return self.run("start", self.agent, "--yes", *options, "--", *agent_command, **more)
 
     def popen(self, *agent_command, options=(), **more):
         """A bottle that goes on running; its output is in pipes."""
-        return subprocess.Popen(self.command("start", "a", "--yes", *options, "--", *agent_command), env=self.env,
+        return subprocess.Popen(self.command("start", self.agent, "--yes", *options, "--", *agent_command), env=self.env,
                                 encoding="utf-8", errors="replace", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, **more)
 
