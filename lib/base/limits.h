@@ -38,6 +38,7 @@
 /* http: connections */
 #define HTTP_READS_PER_WAKE 4 /* reads of one connection before the others have their turn */
 #define HTTP_LINGER_MS 5000   /* after our last byte: time for the peer to read it (RFC 9112 9.6) */
+#define HTTP_LINGER_MAX_MS 30000 /* the same for a peer that goes on sending meanwhile */
 
 /* http: the small server */
 #define HTTP_SERVER_CONNS_MAX 256

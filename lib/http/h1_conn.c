@@ -275,6 +275,11 @@ static int64_t due(const struct h1_conn *c)
 	} else if (c->phase == H1_OPEN) {
 		ms = in_head ? c->t.head : c->t.idle;
 		from = in_head ? c->since : c->last_active;
+	} else if (c->phase == H1_LINGER && c->last_active > from) {
+		/* It is still sending what was refused, and reads the answer after that. */
+		from = c->last_active;
+		if (from + ms > c->since + HTTP_LINGER_MAX_MS)
+			return c->since + HTTP_LINGER_MAX_MS;
 	}
 	return ms > 0 ? from + ms : -1;
 }

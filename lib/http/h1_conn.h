@@ -5,7 +5,8 @@
  * Time-outs: a request head must be complete the head time after its first byte (or after creation
  * for the first one); an exchange in which neither direction moves for the idle time is dead; a
  * connection between exchanges is closed quietly after the keep-alive time. A server's closing
- * waits for the client to have read the last bytes (RFC 9112 9.6), HTTP_LINGER_MS at most.
+ * waits for the client to have read the last bytes (RFC 9112 9.6), HTTP_LINGER_MS at most, or
+ * HTTP_LINGER_MAX_MS while it goes on sending.
  */
 #ifndef BOTTLE_HTTP_H1_CONN_H
 #define BOTTLE_HTTP_H1_CONN_H

@@ -445,6 +445,26 @@ static void test_client_resets_while_lingering(void **state)
 	wire_expect(&w, "POST done closed(-)");
 }
 
+/* A client in the middle of a long upload reads the answer when it is done, if that is soon. */
+static void test_linger_waits_for_a_sender(void **state)
+{
+	(void)state;
+	in_request = reply_400;
+	wire_send(&w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\nabc");
+	wire_expect(&w, "POST done");
+	for (int gone = 0; gone + HTTP_LINGER_MS - 1 < HTTP_LINGER_MAX_MS;
+	     gone += HTTP_LINGER_MS - 1) {
+		wire_send(&w, "more");
+		wire_expect(&w, "");
+		loop_test_advance(w.loop, HTTP_LINGER_MS - 1);
+	}
+	wire_send(&w, "more");
+	wire_expect(&w, "");
+	loop_test_advance(w.loop, HTTP_LINGER_MS - 1); /* less than its pause, more than its time */
+	wire_spin(&w);
+	wire_expect(&w, "closed(-)");
+}
+
 static void test_linger_ends(void **state)
 {
 	(void)state;
@@ -452,7 +472,7 @@ static void test_linger_ends(void **state)
 	wire_send(&w, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\nabc");
 	wire_expect(&w, "POST done");
 	loop_test_advance(w.loop, HTTP_LINGER_MS - 1);
-	wire_send(&w, "more");
+	wire_spin(&w);
 	wire_expect(&w, "");
 	loop_test_advance(w.loop, 1);
 	wire_spin(&w);
@@ -1326,6 +1346,7 @@ int main(void)
 		TEST(test_early_answer),
 		TEST(test_client_resets_while_lingering),
 		TEST(test_linger_ends),
+		TEST(test_linger_waits_for_a_sender),
 		TEST(test_early_answer_small_request),
 		TEST(test_early_answer_while_paused),
 		TEST(test_both_directions_at_once),
