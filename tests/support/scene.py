@@ -31,6 +31,9 @@ class Scene:
         return self.scripts[index] if index < len(self.scripts) else None
 
 
+PORTS = (443, 8443, 80, 8080)
+
+
 class World:
     """The listeners on the island: TLS on 443 and 8443, plain on 80 and 8080, whatever the address."""
 
@@ -43,7 +46,8 @@ class World:
         self.bottle_cert = self.bottle.write_cert(directory, "bottle.crt")
         self.scene = None
         self._contexts = {}
-        for port in (443, 8443, 80, 8080):
+        self._markers = {}
+        for port in PORTS:
             self._listen(port, tls=port in (443, 8443))
 
     def _listen(self, port, tls):
@@ -53,8 +57,26 @@ class World:
 
     def _accept(self, listener, tls):
         while True:
-            sock, _ = listener.accept()
-            threading.Thread(target=self._serve, args=(sock, tls), daemon=True).start()
+            sock, peer = listener.accept()
+            marker = self._markers.pop(peer[:2], None)
+            if marker:
+                sock.close()
+                marker.set()
+                continue
+            # The scene of this moment: its thread may get to run in the next one.
+            threading.Thread(target=self._serve, args=(sock, tls, self.scene), daemon=True).start()
+
+    def change(self, scene):
+        """Sets the next scene once every connection made so far has been accepted, so that none counts for it."""
+        for port in PORTS:
+            with socket.socket(socket.AF_INET6) as probe:
+                probe.settimeout(WAIT_SECONDS)
+                probe.bind(("::1", 0))
+                marker = self._markers[probe.getsockname()[:2]] = threading.Event()
+                probe.connect(("::1", port))
+                if not marker.wait(WAIT_SECONDS):
+                    raise TimeoutError(f"port {port} accepts nothing")
+        self.scene = scene
 
     def context(self, kind, name):
         key = (kind, name)
@@ -66,8 +88,7 @@ class World:
             self._contexts[key] = context
         return self._contexts[key]
 
-    def _serve(self, sock, tls):
-        scene = self.scene
+    def _serve(self, sock, tls, scene):
         address = sock.getsockname()
         dialled = address[0].removeprefix("::ffff:")
         scene.connections.append(f"{dialled}:{address[1]}")
@@ -81,7 +102,7 @@ class World:
                 return
             wire = http1.Wire(sock, WAIT_SECONDS)
             scene.wires.append(wire)
-            while self._answer(wire):
+            while self._answer(wire, scene):
                 pass
             wire.close()
         except http1.Closed:
@@ -103,10 +124,9 @@ class World:
         base.sni_callback = choose
         return base.wrap_socket(sock, server_side=True)
 
-    def _answer(self, wire):
+    def _answer(self, wire, scene):
         """One request and its answer; False ends the connection."""
         request = http1.read_request(wire, lambda head: self._continue(wire, head))
-        scene = self.scene
         scene.seen.append(request)
         script = scene.script(len(scene.seen) - 1)
         steps = script.steps if script else []
