@@ -98,10 +98,12 @@ say     = $(if $(V),,@printf '  %-8s%s\n' $1 $(patsubst $(O)/%,%,$@); )mkdir -p 
 banned  = $(if $(filter lib/% applets/%,$<),-include base/banned.h)
 compile = $(call say,CC) $(cc_$(config)) $(cflags_$(config)) $(banned) -MMD -MP -c -o $@ $<
 archive = $(call say,AR) rm -f $@; ar rcsD $@ $(filter %.o,$^)
-# link CONFIG[,FLAGS[,LIBRARIES]]: the prerequisites that are objects and archives, into $@
+# link CONFIG[,FLAGS[,LIBRARIES]]: the prerequisites that are objects and archives, into $@. The
+# archives are a group, for mbedTLS calls libnet back (lib/net/gcm_alt.c).
 link    = $(call say,LINK) $(cc_$1) $(ldflags_$1) $2 -o $@ \
-	$(filter-out $(version_$1),$(filter %.o %.a,$^)) $(version_$1) \
-	$(patsubst %,$(DEPS)/$1/lib/lib%.a,$3 $(LIBS)) $(ldlast_$1)
+	$(filter-out $(version_$1),$(filter %.o,$^)) $(version_$1) \
+	-Wl,--start-group $(filter %.a,$^) $(patsubst %,$(DEPS)/$1/lib/lib%.a,$3 $(LIBS)) \
+	-Wl,--end-group $(ldlast_$1)
 # Standard input replaces $@ only if it differs, so that the time of $@ means a change.
 update  = mkdir -p $(@D); cat >$@.new; if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 

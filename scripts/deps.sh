@@ -57,14 +57,21 @@ build_musl() {
 }
 
 build_mbedtls() {
-	cp "$here/mbedtls_config.h" include/mbedtls/mbedtls_config.h
-	cp "$here/mbedtls_entropy.c" library/
+	# Of ours; each says why it is there.
+	cp "$here/mbedtls_config.h" include/mbedtls/
+	cp "$here/mbedtls_gcm_alt.h" include/mbedtls/gcm_alt.h
+	cp "$here"/mbedtls_*.c library/
 	# The two -m flags only let the intrinsics compile; the code asks the CPU before it uses them.
 	local flags="$CFLAGS $map -maes -mpclmul"
 	make -j"$jobs" -C library CC="$CC" CFLAGS="$flags" static
-	(cd library && $CC $flags -Wall -Wextra -I../include -c mbedtls_entropy.c &&
-		ar rs libmbedcrypto.a mbedtls_entropy.o)
-	cp -R include/mbedtls include/psa "$prefix/include/"
+	cd library
+	ours() { "$CC" $flags -Wall -Wextra -I. -I../include -I../3rdparty/everest/include -c "$@"; }
+	ours mbedtls_entropy.c
+	ours mbedtls_gcm_stock.c
+	ours mbedtls_psa_ecp.c -o psa_crypto_ecp.o # instead of the library's
+	ar rs libmbedcrypto.a mbedtls_entropy.o mbedtls_gcm_stock.o psa_crypto_ecp.o
+	cd ..
+	cp -R include/mbedtls include/psa 3rdparty/everest/include/everest "$prefix/include/"
 	cp library/libmbed{tls,x509,crypto}.a "$prefix/lib/"
 }
 
@@ -167,7 +174,7 @@ get() {
 key() {
 	echo "$name $version $sha256 $prefix $CC $CFLAGS"
 	declare -f "build_$name" cmake_static
-	[ "$name" != mbedtls ] || cat "$here/mbedtls_config.h" "$here/mbedtls_entropy.c"
+	[ "$name" != mbedtls ] || cat "$here"/mbedtls_*
 }
 
 build() {

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "net/gcm.h"
 #include "net/tls_priv.h"
 #include "sys/loop.h"
 
@@ -16,8 +17,13 @@
 
 int tls_global_init(struct err *err)
 {
-	psa_status_t status = psa_crypto_init();
+	const char *which = getenv("BOTTLE_CRYPTO");
+	psa_status_t status;
 
+	if (which && strcmp(which, "stock") != 0)
+		return err_set(err, E_BAD, "BOTTLE_CRYPTO: only \"stock\" has a meaning");
+	(void)gcm_accelerate(!which);
+	status = psa_crypto_init();
 	if (status != PSA_SUCCESS)
 		return err_set(err, E_SYS, "cryptography does not start (%d)", (int)status);
 	return 0;

@@ -24,7 +24,8 @@ struct tls_server_config; /* session ticket keys */
 struct tls_identity;      /* certificate chain + private key, reference counted */
 
 /*
- * Before anything else here or in lib/ca: PSA crypto and the random generator. Again: nothing
+ * Before anything else here or in lib/ca: PSA crypto, the random generator, and whether AES-GCM is
+ * ours (net/gcm.h) or, with BOTTLE_CRYPTO=stock in the environment, mbedTLS's. Again: nothing
  * happens.
  */
 int tls_global_init(struct err *err) __attribute__((warn_unused_result));
