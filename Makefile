@@ -59,6 +59,7 @@ below_backend  := proxy $(below_proxy)
 with_below = $(foreach l,$1 $(below_$1),$(if $(wildcard lib/$l/*.c),$l))
 
 TESTS     := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/*/test_*.c))
+BENCHES   := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 HARNESSES := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
 # --- configurations -------------------------------------------------------------------------------
@@ -257,8 +258,11 @@ $(O)/lint/%.tidy: %.c $(O)/obj/asan/%.o .clang-tidy scripts/analyzer_hints.h
 
 # --- the rest -------------------------------------------------------------------------------------
 
-bench: all
-	tests/bench/run
+# As shipped, with everything at hand.
+$(O)/bench/%: $(O)/obj/musl/tests/bench/%.o $$(call layer_archives,musl,backend) | $(version_musl)
+	$(call link,musl)
+bench: all $(BENCHES:%=$(O)/bench/%)
+	tests/bench/run --out $(O)
 demo:
 	scripts/bootstrap
 	+@$(MAKE) --no-print-directory all

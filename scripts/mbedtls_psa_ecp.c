@@ -3,7 +3,7 @@
  *
  * MBEDTLS_ECDH_VARIANT_EVEREST_ENABLED reaches the agreement on a secret only. The public half of
  * each handshake's new key, as much work again, is computed by psa_crypto_ecp.c through the generic
- * mbedtls_ecp_mul, which takes seventeen times as long. scripts/deps.sh compiles this file in the
+ * mbedtls_ecp_mul, which takes six times as long. scripts/deps.sh compiles this file in the
  * library's folder in place of that one, which it contains, with that call redirected.
  */
 #include "common.h"
