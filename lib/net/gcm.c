@@ -319,7 +319,8 @@ ACCELERATED void gcm_set_key(struct gcm *g, const uint8_t *key, unsigned bits)
 /* The last block of a hash: two lengths in bits. */
 INLINE __m128i hash_lengths(const struct gcm *g, uint64_t first, uint64_t second)
 {
-	__m128i block = _mm_set_epi64x((long long)(first * 8), (long long)(second * 8));
+	uint64_t first_bits = first * 8, second_bits = second * 8;
+	__m128i block = _mm_set_epi64x((long long)first_bits, (long long)second_bits);
 
 	return multiply(_mm_xor_si128(load(g->hash), block), load(g->powers[0]));
 }
