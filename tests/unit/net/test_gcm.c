@@ -202,6 +202,40 @@ static void test_pieces(void **state)
 	free_keys(&b);
 }
 
+/*
+ * The counter wraps within its 32 bits (SP 800-38D 6.2), at the first step of eight blocks and at a
+ * later one. These nonces were computed for that from this key: J0 ends in fffffffa and ffffffe9.
+ */
+static void test_counter_wraps(void **state)
+{
+	static const uint8_t ivs[2][16] = {
+		{ 0xda, 0x16, 0x14, 0xcc, 0x1e, 0xe5, 0x4a, 0x24, 0x75, 0x20, 0xb3, 0x3d, 0x93,
+		  0x3e, 0xc7, 0x31 },
+		{ 0xef, 0x3b, 0x69, 0x03, 0x7c, 0xef, 0x0a, 0x52, 0xc7, 0x4c, 0x9a, 0xe3, 0xc4,
+		  0x62, 0x33, 0x5e },
+	};
+	static const uint32_t first[2] = { 0xfffffffb, 0xffffffea };
+	uint8_t out[TEXT_MAX];
+	struct message m;
+	struct both b;
+
+	(void)state;
+	set_keys(&b, 128);
+	for (size_t i = 0; i < 2; i++) {
+		make_message(&b, &m, TEXT_MAX, 5, 16);
+		memcpy(m.iv, ivs[i], 16);
+		assert_int_equal(mbedtls_gcm_crypt_and_tag(&b.stock, MBEDTLS_GCM_ENCRYPT, m.n, m.iv,
+							   16, m.ad, m.ad_len, m.text, m.sealed, 16,
+							   m.tag),
+				 0);
+		seal(&b, &m, m.text, out);
+		unseal(&b, &m, m.sealed, out);
+		assert_int_equal(mbedtls_gcm_starts(&b.ours, MBEDTLS_GCM_ENCRYPT, m.iv, 16), 0);
+		assert_memory_equal(((struct gcm *)b.ours.state)->counter, &first[i], 4);
+	}
+	free_keys(&b);
+}
+
 /* Every bit of tag, additional data and text counts, and what is refused is not to be seen. */
 static void test_refusal(void **state)
 {
@@ -351,11 +385,11 @@ static void test_switch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lengths),   cmocka_unit_test(test_in_place),
-		cmocka_unit_test(test_pieces),    cmocka_unit_test(test_refusal),
-		cmocka_unit_test(test_wrong_use), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_wiped),     cmocka_unit_test(test_change_of_key),
-		cmocka_unit_test(test_switch),
+		cmocka_unit_test(test_lengths),       cmocka_unit_test(test_in_place),
+		cmocka_unit_test(test_pieces),        cmocka_unit_test(test_counter_wraps),
+		cmocka_unit_test(test_refusal),       cmocka_unit_test(test_wrong_use),
+		cmocka_unit_test(test_limits),        cmocka_unit_test(test_wiped),
+		cmocka_unit_test(test_change_of_key), cmocka_unit_test(test_switch),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
