@@ -91,7 +91,7 @@ cflags_asan  := $(COMMON) -O1 -fno-omit-frame-pointer -fsanitize=address,undefin
 ldflags_asan := -fsanitize=address,undefined
 ldlast_asan  :=
 
-LIBS := mbedtls mbedx509 mbedcrypto jansson yaml
+LIBS := mbedtls mbedx509 mbedcrypto jansson yaml nghttp2
 
 # Recipes shared by the configurations: $(config) is read off the target, $(O)/<kind>/<config>/…
 config  = $(word 2,$(subst /, ,$(patsubst $(O)/%,%,$@)))

@@ -27,12 +27,12 @@ suite=trixie
 harden='-fstack-protector-strong -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero'
 case $config in
 musl)
-	names='musl mbedtls libyaml jansson cmocka'
+	names='musl mbedtls libyaml jansson nghttp2 cmocka'
 	CC=$prefix/bin/musl-gcc
 	CFLAGS="-O2 -fPIE -ffunction-sections -fdata-sections $harden"
 	;;
 asan)
-	names='mbedtls libyaml jansson cmocka'
+	names='mbedtls libyaml jansson nghttp2 cmocka'
 	CC=clang
 	CFLAGS='-O1 -g -fPIE -fno-omit-frame-pointer -fsanitize=address'
 	;;
@@ -81,6 +81,10 @@ build_libyaml() {
 
 build_jansson() {
 	cmake_static -DJANSSON_BUILD_DOCS=OFF -DJANSSON_EXAMPLES=OFF -DJANSSON_WITHOUT_TESTS=ON
+}
+
+build_nghttp2() {
+	cmake_static -DENABLE_LIB_ONLY=ON -DBUILD_STATIC_LIBS=ON -DBUILD_TESTING=OFF -DENABLE_DOC=OFF
 }
 
 build_cmocka() {
@@ -192,7 +196,8 @@ build() {
 	set -e
 	[ $rc -eq 0 ] || { tail -n 40 "$log" >&2; die "$name: build failed, see $log"; }
 	local notice
-	for notice in COPYRIGHT COPYING LICENSE License; do
+	# The last one counts: nghttp2's LICENSE only points at its COPYING.
+	for notice in LICENSE License COPYRIGHT COPYING; do
 		[ ! -e "$work/$notice" ] || cp "$work/$notice" "$out/licenses/$name"
 	done
 	[ -s "$out/licenses/$name" ] || die "$name: no licence file found"

@@ -16,6 +16,7 @@ BEGIN {
 	# library header -> the files that may include it
 	only["mbedtls/ssl"] = "^lib/net/tls[a-z0-9_]*[.][ch]:"
 	only["mbedtls/x509"] = "^lib/(ca/|net/tls)[a-z0-9_]*[.][ch]:"
+	only["nghttp2"] = "^lib/http/h2[a-z0-9_]*[.][ch]:"
 	only["jansson"] = "^lib/base/json[.]c:"
 	only["yaml.h"] = "^lib/base/yaml[.]c:"
 }
