@@ -40,6 +40,22 @@
 #define HTTP_LINGER_MS 5000   /* after our last byte: time for the peer to read it (RFC 9112 9.6) */
 #define HTTP_LINGER_MAX_MS 30000 /* the same for a peer that goes on sending meanwhile */
 
+/* http: HTTP/2 connections (RFC 9113) */
+#define H2_STREAMS_MAX 128         /* open at the same time, announced to clients */
+#define H2_SERVER_WINDOW KIB(256)  /* unread bytes of one request */
+#define H2_CLIENT_WINDOW MIB(1)    /* of one response: the way to a server is longer */
+#define H2_CONN_WINDOW MIB(4)      /* of a connection; what paused streams hold counts */
+#define H2_OUT_FILL KIB(64)        /* frames made ahead of the socket: one TLS write */
+#define H2_QUEUE_MAX 2000          /* frames that wait for a peer who does not read */
+#define H2_HEAD_WASTE_MAX MIB(1)   /* a head that unpacks to more is an attack, not a mistake */
+#define H2_CONTINUATIONS_MAX 16    /* frames of one head after its first */
+#define H2_SETTINGS_MAX 32         /* entries of one SETTINGS frame */
+#define H2_PATIENCE 5000               /* what a peer may do wrong or in vain, and */
+#define H2_PATIENCE_PER_SECOND 500     /* how fast that is forgiven; costs: */
+#define H2_COST_RESET 5                /* a stream reset, refused or malformed */
+#define H2_COST_SETTINGS 5         /* a SETTINGS frame */
+#define H2_COST_FRAME 1            /* PING, empty DATA, PRIORITY */
+
 /* http: the small server */
 #define HTTP_SERVER_CONNS_MAX 256
 #define HTTP_SERVER_HEAD_MS (10 * 1000)

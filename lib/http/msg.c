@@ -223,6 +223,7 @@ int msg_strip_hop(struct msg *m, struct err *err)
 
 	if (connection_options(m, listed, &listed_n, err) < 0)
 		return -1;
+	m->te_trailers |= msg_has_token(m, "te", "trailers");
 	for (size_t i = 0; i < m->fields.n; i++) {
 		const struct field f = m->fields.v[i];
 		bool drop = name_in(f.name, hop);

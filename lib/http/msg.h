@@ -65,7 +65,13 @@ struct msg {
 	uint64_t length; /* BODY_LENGTH; for HEAD/304 the announced length is in the field only */
 	bool keep_alive; /* what the sender wants of the connection */
 	bool expect_continue; /* Expect: 100-continue */
-	struct str upgrade;   /* Upgrade's value when Connection lists it; else empty */
+	/* Upgrade's value when Connection lists it; HTTP/2: the :protocol of an extended CONNECT;
+	 * else empty */
+	struct str upgrade;
+	/* The request was an extended CONNECT (RFC 8441): it is judged as the GET it stands for,
+	 * and a 2xx is what 101 is in HTTP/1.1. */
+	bool extended_connect;
+	bool te_trailers; /* TE said "trailers"; set when the field itself was stripped */
 };
 
 void msg_init(struct msg *m, struct arena *a);
@@ -97,7 +103,8 @@ bool msg_has_token(const struct msg *m, const char *name, const char *token);
 
 /*
  * Hop-by-hop fields (RFC 9110 7.6.1): Connection and all it lists, Keep-Alive, Proxy-Connection,
- * TE, Upgrade, Proxy-Authenticate/-Authorization. Framing and upgrade are in the struct already;
+ * TE, Upgrade, Proxy-Authenticate/-Authorization. Framing and upgrade are in the struct already,
+ * and m->te_trailers keeps what a TE field said of trailers, for gRPC demands it on every hop;
  * Transfer-Encoding stays as the mark of its place, which the writer fills or removes.
  * Content-Length, Host, Authorization, Cookie, Expect or any name policy relies on that is listed
  * in Connection makes the message bad (E_BAD): a listed field must not be able to hide itself from
