@@ -114,13 +114,19 @@ static void reap(struct h2_conn *c)
 
 /* --- output --------------------------------------------------------------------------------- */
 
+/* The stack is broken. That hurts nobody when the last word was said. */
+static void note_trouble(struct h2_conn *c, const struct err *err)
+{
+	c->broken = true;
+	if (c->why.code == E_NONE && (c->open > 0 || !c->draining))
+		c->why = *err;
+}
+
 /* What was said before can still be read: a server may answer early and close. */
 static void write_failed(struct h2_conn *c, const struct err *err)
 {
-	c->broken = true;
+	note_trouble(c, err);
 	buf_clear(&c->out);
-	if (c->why.code == E_NONE)
-		c->why = *err;
 	if (c->server || c->open == 0)
 		c->in_eof = true;
 }
@@ -290,11 +296,8 @@ static void read_some(struct h2_conn *c, bool readable)
 			take_input(c, str_mem(scratch, (size_t)n));
 		} else {
 			c->in_eof = true;
-			if (n != FILTER_EOF) {
-				c->broken = true;
-				if (c->why.code == E_NONE)
-					c->why = err;
-			}
+			if (n != FILTER_EOF)
+				note_trouble(c, &err);
 		}
 		run(c);
 		/* A short read has emptied the kernel's buffer, so it need not be asked again. */

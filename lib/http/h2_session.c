@@ -204,8 +204,10 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR &&
 	    c->phase == H2_OPEN && !c->terminated) {
 		c->terminated = true;
-		(void)err_set(&c->why, E_BAD, "the peer broke the protocol (%s)",
-			      h2_reason(frame->goaway.error_code));
+		(void)err_set(
+			&c->why,
+			frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM ? E_LIMIT : E_BAD,
+			"the peer broke the protocol (%s)", h2_reason(frame->goaway.error_code));
 	}
 	if (!s)
 		return 0;
@@ -221,13 +223,14 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
 static int on_send_data(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head,
 			size_t n, nghttp2_data_source *source, void *arg)
 {
+	struct h2_conn *c = arg;
 	struct h2_stream *s = find(session, frame->hd.stream_id);
 
 	(void)source;
-	(void)arg;
 	if (!s || h2_stream_send(s, str_mem(head, 9), n) < 0)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	return 0;
+	/* Else nghttp2 goes on with the next one. */
+	return c->out.len < H2_OUT_FILL ? 0 : NGHTTP2_ERR_PAUSE;
 }
 
 int h2_session_fill(struct h2_conn *c, struct err *err)
