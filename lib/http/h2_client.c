@@ -30,8 +30,8 @@ void h2_client_head(struct h2_stream *s, bool end_stream)
 		s->in_left = s->msg.length;
 		s->in_end = end_stream;
 	}
-	if (s->stream.handler->on_head)
-		s->stream.handler->on_head(s->stream.arg, &s->msg);
+	if (h2_stream_handler(s)->on_head)
+		h2_stream_handler(s)->on_head(s->stream.arg, &s->msg);
 	if (end_stream && !s->gone && c->phase == H2_OPEN)
 		h2_stream_input_end(s);
 }

@@ -15,6 +15,9 @@ static void run(struct h2_conn *c);
 
 static void drop(struct h2_conn *c)
 {
+	/* No more callbacks, also from what is on the stack now. */
+	for (struct h2_stream *s = c->streams; s; s = s->next)
+		s->announced = false;
 	loop_unwatch(&c->watch);
 	loop_timer_stop(&c->timer);
 	c->phase = H2_GONE;
@@ -176,7 +179,7 @@ static bool step_streams(struct h2_conn *c)
 
 static void tell_idle(struct h2_conn *c)
 {
-	if (!c->client || !c->busy || c->open > 0)
+	if (c->phase != H2_OPEN || !c->client || !c->busy || c->open > 0)
 		return;
 	c->busy = false;
 	c->client->on_idle(c->arg);

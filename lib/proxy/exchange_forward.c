@@ -3,13 +3,21 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
+static void close_conn(struct exchange *x)
+{
+	if (x->up_h1)
+		h1_conn_close(x->up_h1);
+	if (x->up_h2)
+		h2_conn_close(x->up_h2);
+	x->up_h1 = NULL;
+	x->up_h2 = NULL;
+}
+
 void exchange_drop_upstream(struct exchange *x)
 {
 	upstream_cancel(x->dial);
 	x->dial = NULL;
-	if (x->up_conn)
-		h1_conn_close(x->up_conn);
-	x->up_conn = NULL;
+	close_conn(x);
 	x->up = NULL;
 }
 
@@ -183,17 +191,14 @@ static void on_up_closed(void *arg, const struct err *err)
 	struct exchange *x = arg;
 
 	(void)err;
-	x->up_conn = NULL;
+	x->up_h1 = NULL;
+	x->up_h2 = NULL;
 	x->up = NULL;
 }
 
 static void on_up_idle(void *arg)
 {
-	struct exchange *x = arg;
-
-	if (x->up_conn)
-		h1_conn_close(x->up_conn);
-	x->up_conn = NULL;
+	close_conn(arg);
 }
 
 static void send_request(struct exchange *x)
@@ -209,8 +214,12 @@ static void send_request(struct exchange *x)
 	char authority[URL_HOST_MAX + 16];
 	struct err err = ERR_INIT;
 
-	x->up = h1_client_start(x->up_conn, &handler, x);
+	x->up = x->up_h2 ? h2_client_start(x->up_h2, &handler, x)
+			 : h1_client_start(x->up_h1, &handler, x);
 	stream_close_after(x->up);
+	/* As it is here, which may differ from what the client said (a mount, h1's origin-form). */
+	if (x->up_h2)
+		x->req->scheme = STR("https");
 	if (x->absolute) {
 		/* Inside a tunnel the request itself names neither; the destination is settled. */
 		authority_text(&x->dest, 80, authority);
@@ -229,14 +238,18 @@ static void send_request(struct exchange *x)
 		stream_pause(x->client, false);
 }
 
-static void on_dial_ready(void *arg, struct filter *f, bool absolute)
+static void on_dial_ready(void *arg, struct filter *f, enum upstream_speaks speaks)
 {
-	static const struct h1_client_handler handler = { on_up_closed, on_up_idle };
+	static const struct h1_client_handler h1 = { on_up_closed, on_up_idle };
+	static const struct h2_client_handler h2 = { on_up_closed, on_up_idle };
 	struct exchange *x = arg;
 
 	x->dial = NULL;
-	x->absolute = absolute;
-	x->up_conn = h1_client_new(x->p->loop, f, &x->p->upstream_timeouts, &handler, x);
+	x->absolute = speaks == SPEAKS_H1_ABSOLUTE;
+	if (speaks == SPEAKS_H2)
+		x->up_h2 = h2_client_new(x->p->loop, f, &x->p->upstream_timeouts, &h2, x);
+	else
+		x->up_h1 = h1_client_new(x->p->loop, f, &x->p->upstream_timeouts, &h1, x);
 	send_request(x);
 }
 

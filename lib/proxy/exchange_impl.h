@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "http/h1_conn.h"
+#include "http/h2_conn.h"
 #include "proxy/exchange.h"
 #include "proxy/mask.h"
 #include "proxy/refuse.h"
@@ -33,8 +34,9 @@ struct exchange {
 	struct str mount_base; /* "http://host[:port]" the agent used */
 
 	struct upstream_dial *dial;
-	struct h1_conn *up_conn;
-	struct stream *up;
+	struct h1_conn *up_h1; /* one of the two, */
+	struct h2_conn *up_h2;
+	struct stream *up; /* and the stream on it */
 	struct mask *mask;
 	struct buf masked; /* one piece at a time */
 	bool absolute;

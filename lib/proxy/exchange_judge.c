@@ -57,7 +57,7 @@ static bool find_destination(struct exchange *x)
 				     x->from.sni, x->from.tunnel.host);
 		return false;
 	}
-	if (m->form == TARGET_ABSOLUTE && !str_ieqz(m->scheme, x->from.tls ? "https" : "http")) {
+	if (m->scheme.n > 0 && !str_ieqz(m->scheme, x->from.tls ? "https" : "http")) {
 		exchange_refuse_with(x, REASON_BAD_REQUEST,
 				     x->from.tls
 					     ? "An https connection carries https requests only."

@@ -3,6 +3,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h1_conn.h"
+#include "http/h2_conn.h"
 #include "net/hello.h"
 #include "proxy/event.h"
 #include "proxy/exchange.h"
@@ -27,6 +28,7 @@ struct session {
 	char peer[ADDR_TEXT_MAX];
 
 	struct h1_conn *conn; /* OUTER, INNER */
+	struct h2_conn *h2;   /* INNER, when the client chose so */
 	struct filter *f;     /* PEEK, HANDSHAKE, DIAL */
 	struct loop_watch watch;
 	struct loop_timer timer;
@@ -59,6 +61,9 @@ static void session_close(struct session *s)
 	if (s->conn)
 		h1_conn_close(s->conn);
 	s->conn = NULL;
+	if (s->h2)
+		h2_conn_close(s->h2);
+	s->h2 = NULL;
 	upstream_cancel(s->dial);
 	splice_cancel(s->splice);
 	filter_free(s->f);
@@ -111,6 +116,7 @@ static void on_conn_closed(void *arg, const struct err *err)
 
 	(void)err;
 	s->conn = NULL;
+	s->h2 = NULL;
 	session_close(s);
 }
 
@@ -130,13 +136,19 @@ static void on_bad_request(void *arg, struct stream *stream, const struct err *e
 
 static void start_inner(struct session *s)
 {
-	static const struct h1_server_handler handler = { on_inner_request, on_bad_request,
-							  on_conn_closed };
+	static const struct h1_server_handler h1 = { on_inner_request, on_bad_request,
+						     on_conn_closed };
+	static const struct h2_server_handler h2 = { on_inner_request, on_bad_request,
+						     on_conn_closed };
+	const struct h1_timeouts *t = &s->p->client_timeouts;
 
 	s->state = SESSION_INNER;
 	loop_unwatch(&s->watch);
 	loop_timer_stop(&s->timer);
-	s->conn = h1_server_new(s->p->loop, steal(&s->f), &s->p->client_timeouts, &handler, s);
+	if (s->origin.tls && str_eqz(tls_alpn(s->f), "h2"))
+		s->h2 = h2_server_new(s->p->loop, steal(&s->f), t, &h2, s);
+	else
+		s->conn = h1_server_new(s->p->loop, steal(&s->f), t, &h1, s);
 }
 
 /* Puts the bytes that were looked at back under whatever comes next. */
@@ -202,7 +214,7 @@ static void drive_handshake(void *arg, unsigned events)
 
 static void start_handshake(struct session *s)
 {
-	static const char *const alpn[] = { "http/1.1", NULL };
+	static const char *const alpn[] = { "h2", "http/1.1", NULL };
 	struct err err = ERR_INIT;
 	struct filter *tls;
 
@@ -234,12 +246,12 @@ static void on_splice_done(void *arg, uint64_t in, uint64_t out, const struct er
 		   err ? err->text : NULL, in, out);
 }
 
-static void on_dial_ready(void *arg, struct filter *up, bool absolute)
+static void on_dial_ready(void *arg, struct filter *up, enum upstream_speaks speaks)
 {
 	struct session *s = arg;
 	struct err err = ERR_INIT;
 
-	(void)absolute; /* raw tunnels carry no requests of ours */
+	(void)speaks; /* raw tunnels carry no requests of ours */
 	s->dial = NULL;
 	s->state = SESSION_SPLICE;
 	loop_timer_stop(&s->timer);
@@ -475,6 +487,8 @@ void session_drain(struct session *s)
 {
 	if (s->conn)
 		h1_conn_drain(s->conn);
+	else if (s->h2)
+		h2_conn_drain(s->h2);
 	else if (s->state == SESSION_PEEK || s->state == SESSION_HANDSHAKE)
 		session_close(s);
 }

@@ -83,10 +83,14 @@ static void fail(struct upstream_dial *d, enum reason reason, const struct err *
 static void ready(struct upstream_dial *d)
 {
 	struct filter *f = steal(&d->f);
-	bool absolute = by_gate(d) && d->kind == UPSTREAM_PLAIN;
+	enum upstream_speaks speaks = SPEAKS_H1;
 
+	if (by_gate(d) && d->kind == UPSTREAM_PLAIN)
+		speaks = SPEAKS_H1_ABSOLUTE;
+	else if (d->kind == UPSTREAM_TLS && str_eqz(tls_alpn(f), "h2"))
+		speaks = SPEAKS_H2;
 	wind_up(d);
-	d->handler->on_ready(d->arg, f, absolute);
+	d->handler->on_ready(d->arg, f, speaks);
 }
 
 /* The address did not work out; an address list is tried to its end, a gate's refusal is final. */
@@ -132,9 +136,7 @@ static int watch_stack(struct upstream_dial *d, int timeout_ms, struct err *err)
 
 static void start_tls(struct upstream_dial *d)
 {
-	/* ALPN is offered although there is one choice, so that servers with several pick this one.
-	 */
-	static const char *const alpn[] = { "http/1.1", NULL };
+	static const char *const alpn[] = { "h2", "http/1.1", NULL };
 	struct err err = ERR_INIT;
 	struct filter *tls;
 

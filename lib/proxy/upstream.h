@@ -23,6 +23,13 @@ enum upstream_kind {
 	UPSTREAM_RAW,   /* bytes of a spliced tunnel: TCP, or CONNECT through the gate */
 };
 
+/* What is spoken on a connection. */
+enum upstream_speaks {
+	SPEAKS_H1,
+	SPEAKS_H1_ABSOLUTE, /* absolute-form requests: plain, through the gate */
+	SPEAKS_H2,          /* chosen by the server (ALPN) */
+};
+
 struct upstream_failure {
 	enum reason reason;
 	struct err err;
@@ -34,9 +41,8 @@ struct upstream_failure {
 
 /* Exactly one of the two is called, from the loop, unless the dial is cancelled. */
 struct upstream_handler {
-	/* The stack is ready and the callee's. absolute: requests on it are absolute-form (plain
-	 * through the gate). */
-	void (*on_ready)(void *arg, struct filter *f, bool absolute);
+	/* The stack is ready and the callee's. */
+	void (*on_ready)(void *arg, struct filter *f, enum upstream_speaks speaks);
 	void (*on_failed)(void *arg,
 			  const struct upstream_failure *failure); /* valid during the call */
 };
