@@ -87,7 +87,7 @@ class TestCurl:
         assert len(data) == 5000001 and data == again
 
     def test_head(self, run, api):
-        out = run("curl", "-sS", "--fail", "-I", "https://api.test/echo")
+        out = run("curl", "-sS", "--fail", "--http1.1", "-I", "https://api.test/echo")
         assert "200 OK" in out
         assert api.requests[0].method == "HEAD"
 
