@@ -50,9 +50,9 @@
 #define H2_HEAD_WASTE_MAX MIB(1)   /* a head that unpacks to more is an attack, not a mistake */
 #define H2_CONTINUATIONS_MAX 16    /* frames of one head after its first */
 #define H2_SETTINGS_MAX 32         /* entries of one SETTINGS frame */
-#define H2_PATIENCE 5000               /* what a peer may do wrong or in vain, and */
-#define H2_PATIENCE_PER_SECOND 500     /* how fast that is forgiven; costs: */
-#define H2_COST_RESET 5                /* a stream reset, refused or malformed */
+#define H2_PATIENCE 5000           /* what a peer may do wrong or in vain, and */
+#define H2_PATIENCE_PER_SECOND 500 /* how fast that is forgiven; costs: */
+#define H2_COST_RESET 5            /* a stream reset, refused or malformed */
 #define H2_COST_SETTINGS 5         /* a SETTINGS frame */
 #define H2_COST_FRAME 1            /* PING, empty DATA, PRIORITY */
 
