@@ -349,7 +349,6 @@ static nghttp2_option *options(void)
 	nghttp2_option_set_max_reserved_remote_streams(o, 0);
 	nghttp2_option_set_max_settings(o, H2_SETTINGS_MAX);
 	nghttp2_option_set_max_continuations(o, H2_CONTINUATIONS_MAX);
-	nghttp2_option_set_max_outbound_ack(o, H2_QUEUE_MAX);
 	nghttp2_option_set_max_send_header_block_length(o, HTTP_ARENA_MAX);
 	/* Ours (H2_PATIENCE) comes first, and by the loop's clock. */
 	nghttp2_option_set_stream_reset_rate_limit(o, 1000 * 1000, 1000 * 1000);

@@ -125,8 +125,9 @@ static void words_of_block(struct frames *f, struct str block)
 		in += n;
 		left -= (size_t)n;
 		if (flags & NGHTTP2_HD_INFLATE_EMIT) {
-			word(f, "%s%.*s=%.*s", gap, (int)nv.namelen, (const char *)nv.name,
-			     (int)nv.valuelen, (const char *)nv.value);
+			word(f, "%s%.*s=%.*s%s", gap, (int)nv.namelen, (const char *)nv.name,
+			     (int)nv.valuelen, (const char *)nv.value,
+			     nv.flags & NGHTTP2_NV_FLAG_NO_INDEX ? "!" : "");
 			gap = " ";
 		}
 		if (flags & NGHTTP2_HD_INFLATE_FINAL)

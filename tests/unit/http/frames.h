@@ -31,7 +31,8 @@ struct str frames_take(struct frames *f, struct buf *to);
 
 /*
  * What came, in words: "H1(:status=200 a=b)" "D1(text)", both with a '.' at the end for END_STREAM,
- * "RST1(CANCEL)" "GOAWAY(NO_ERROR)" "PING". SETTINGS and WINDOW_UPDATE are passed over.
+ * a '!' behind a value that may never be indexed, "RST1(CANCEL)" "GOAWAY(NO_ERROR)" "PING".
+ * SETTINGS and WINDOW_UPDATE are passed over.
  */
 const char *frames_words(struct frames *f, struct str in);
 

@@ -447,25 +447,93 @@ static void test_hpack_bomb(void **state)
 	expect_calm();
 }
 
-/* Makes us answer, and reads nothing. */
+/* Makes us answer, and reads nothing; so slowly that the frames alone would be forgiven. */
 static void test_unread_answers(void **state)
 {
-	size_t total = 0;
+	unsigned id = 1;
 
 	(void)state;
-	while (conn && total < MIB(64)) {
-		for (int i = 0; i < 100; i++)
-			frames_add(&f, NGHTTP2_PING, 0, 0, STR("12345678"));
-		total += f.out.len;
+	while (!strstr(buf_z(&w.log), "closed") && id < 100 * 1000) {
+		buf_clear(&w.log);
+		for (int i = 0; i < 100; i++, id += 2)
+			frames_headers(&f, END, id, FIELDS(GET, "X", "y"));
 		flush_some();
-		/* So slowly that the frames alone would be forgiven. */
+		loop_test_advance(w.loop, 100 * 1000 * H2_COST_RESET / H2_PATIENCE_PER_SECOND);
+		if (conn && id > 20 * 1000)
+			loop_test_advance(w.loop, HTTP_LINGER_MS);
+		wire_spin(&w);
+	}
+	assert_non_null(strstr(buf_z(&w.log), "closed(limit)"));
+}
+
+/* The same with PING, which nghttp2 counts. */
+static void test_unread_pings(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 400 && !strstr(buf_z(&w.log), "closed"); i++) {
+		for (int j = 0; j < 100; j++)
+			frames_add(&f, NGHTTP2_PING, 0, 0, STR("12345678"));
+		flush_some();
 		loop_test_advance(w.loop, 250);
-		if (strstr(buf_z(&w.log), "closed"))
-			break;
 	}
 	loop_test_advance(w.loop, HTTP_LINGER_MS);
 	wire_spin(&w);
 	wire_expect(&w, "closed(limit)");
+}
+
+/* A response of which `queued` bytes wait when the socket is full, read little by little. */
+static void done_when_written(size_t queued)
+{
+	static char body[KIB(16)];
+	struct msg m;
+
+	frames_add(&f, NGHTTP2_SETTINGS, 0, 0, STR("\0\x04\x00\x40\0\0"));
+	frames_add(&f, NGHTTP2_WINDOW_UPDATE, 0, 0, STR("\x00\x40\0\0"));
+	frames_headers(&f, END, 1, FIELDS(GET));
+	flush();
+	wire_expect(&w, "GET(/x) end");
+	m = wire_response(&w, 200);
+	m.framing = BODY_CHUNKED;
+	assert_int_equal(stream_head(stream, &m, NULL), 0);
+	while (stream_queued(stream) < queued) {
+		assert_int_equal(stream_body(stream, str_mem(body, sizeof(body)), NULL), 0);
+		wire_spin(&w);
+	}
+	assert_int_equal(stream_end(stream, NULL, NULL), 0);
+	buf_clear(&w.got);
+	while (!strstr(buf_z(&w.log), "done")) {
+		char *to = buf_reserve(&w.got, KIB(4), NULL);
+		ssize_t n = recv(w.peer, to, KIB(4), MSG_DONTWAIT);
+
+		assert_true(n > 0);
+		buf_commit(&w.got, (size_t)n);
+		assert_int_equal(loop_once(w.loop, 0, NULL), 0);
+	}
+	buf_clear(&w.log);
+	/* Without another round everything is there. */
+	for (ssize_t n = 1; n > 0;) {
+		char *to = buf_reserve(&w.got, KIB(64), NULL);
+
+		n = recv(w.peer, to, KIB(64), MSG_DONTWAIT);
+		if (n > 0)
+			buf_commit(&w.got, (size_t)n);
+	}
+	(void)frames_words(&f, buf_str(&w.got));
+	assert_int_equal(f.words.mem[f.words.off + f.words.len - 1], '.');
+}
+
+/*
+ * on_done says that all bytes are written, not that they are about to be. Where the last ones are
+ * when the socket is full depends on its size, so several lengths are tried.
+ */
+static void test_done_when_written(void **state)
+{
+	(void)state;
+	for (size_t queued = KIB(16); queued <= KIB(512); queued += KIB(16)) {
+		done_when_written(queued);
+		finish();
+		begin();
+	}
 }
 
 /* What means nothing costs nothing and changes nothing. */
@@ -653,6 +721,8 @@ int main(void)
 		T(test_continuation_flood),
 		T(test_hpack_bomb),
 		T(test_unread_answers),
+		T(test_unread_pings),
+		T(test_done_when_written),
 		T(test_priority_and_unknown),
 		T(test_zero_window),
 		T(test_not_h2),
