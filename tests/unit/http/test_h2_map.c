@@ -227,7 +227,6 @@ static void test_many_crumbs(void **state)
 
 	(void)state;
 	msg_init(&m, &arena);
-	h2_head_init(&h, H2_RESPONSE, &m);
 	h2_head_init(&h, H2_REQUEST, &m);
 	h2_head_field(&h, STR(":method"), STR("GET"));
 	h2_head_field(&h, STR(":scheme"), STR("https"));
