@@ -201,7 +201,7 @@ reverse        = $(if $1,$(call reverse,$(wordlist 2,999,$1)) $(firstword $1))
 harness_archives = $(patsubst %,$(O)/obj/asan/lib%.a,$(call reverse,$(call harness_below,$1)))
 $(O)/fuzz/asan/fuzz_%: $(O)/obj/asan/tests/fuzz/fuzz_%.o $$(call harness_archives,$$*) \
 		| $(version_asan)
-	$(call link,asan,-fsanitize=fuzzer)
+	$(call link,asan,-fsanitize=fuzzer,llhttp)
 
 fuzz-replay: $(HARNESSES:%=$(O)/fuzz/asan/fuzz_%)
 	@tests/run --out $(O) fuzz-replay

@@ -32,7 +32,7 @@ musl)
 	CFLAGS="-O2 -fPIE -ffunction-sections -fdata-sections $harden"
 	;;
 asan)
-	names='mbedtls libyaml jansson nghttp2 cmocka'
+	names='mbedtls libyaml jansson nghttp2 cmocka llhttp'
 	CC=clang
 	CFLAGS='-O1 -g -fPIE -fno-omit-frame-pointer -fsanitize=address'
 	;;
@@ -90,6 +90,16 @@ build_nghttp2() {
 build_cmocka() {
 	CFLAGS=${CFLAGS/ -fsanitize=address/}
 	cmake_static -DWITH_STATIC_LIB=ON -DWITH_EXAMPLES=OFF -DUNIT_TESTING=OFF
+}
+
+# With the counters, so that its branches guide the fuzzer too. Nothing else is linked with it.
+build_llhttp() {
+	local flags="$CFLAGS $map -fsanitize=fuzzer-no-link"
+	cd deps/llhttp
+	mv LICENSE-MIT "$work/LICENSE" # in place of Node's, which is about all that it bundles
+	"$CC" $flags -Iinclude -c src/api.c src/http.c src/llhttp.c
+	ar rcsD "$prefix/lib/libllhttp.a" api.o http.o llhttp.o
+	cp include/llhttp.h "$prefix/include/"
 }
 
 # --- helpers ------------------------------------------------------------------------------------
