@@ -138,9 +138,13 @@
 #define RESOLVE_NAME_MAX 253 /* RFC 1035 2.3.4, as text without the final dot */
 
 /* net: TLS */
-#define TLS_CHAIN_MAX 10              /* certificates in a verified chain, both ends included */
-#define TLS_ALPN_MAX 4                /* protocols in one ALPN list */
-#define TLS_TICKET_SECONDS (8 * 3600) /* session tickets; keys change twice as often */
+#define TLS_CHAIN_MAX 10               /* certificates in a verified chain, both ends included */
+#define TLS_ALPN_MAX 4                 /* protocols in one ALPN list */
+#define TLS_TICKET_SECONDS (8 * 3600)  /* session tickets we give; keys change twice as often */
+#define TLS_RESUME_SECONDS (24 * 3600) /* a certificate is looked at once a day (RFC 5246 F.1.4) */
+#define TLS_SESSIONS_MAX 256           /* to be resumed, about 0.5 to 3 KiB each */
+#define TLS_SESSIONS_PER_SCOPE 4       /* TLS 1.3 tickets, each good for one connection */
+#define TLS_TICKET_MAX KIB(4)          /* it goes into our hello, which is one record */
 #define TLS_READ_BUDGET                                                                      \
 	KIB(64) /* bytes taken from below in one read: a flood of records that carry no data \
 		   yields */

@@ -1,155 +1,15 @@
 #include "net/tls.h"
 
 #include <limits.h>
-#include <mbedtls/error.h>
 #include <mbedtls/net_sockets.h>
-#include <psa/crypto.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "net/gcm.h"
 #include "net/tls_priv.h"
 #include "sys/loop.h"
 
 /* How often one read goes on after a message that carried no data, before others get their turn. */
 #define READ_ROUNDS 16
-
-int tls_global_init(struct err *err)
-{
-	const char *which = getenv("BOTTLE_CRYPTO");
-	psa_status_t status;
-
-	if (which && strcmp(which, "stock") != 0)
-		return err_set(err, E_BAD, "BOTTLE_CRYPTO: only \"stock\" has a meaning");
-	(void)gcm_accelerate(!which);
-	status = psa_crypto_init();
-	if (status != PSA_SUCCESS)
-		return err_set(err, E_SYS, "cryptography does not start (%d)", (int)status);
-	return 0;
-}
-
-int tls_err(struct err *err, enum err_code code, int ret, const char *what)
-{
-	char text[160];
-
-	mbedtls_strerror(ret, text, sizeof(text));
-	return err_set(err, code, "%s: %s (-0x%04x)", what, text, (unsigned)-ret);
-}
-
-/* --- settings ----------------------------------------------------------------------------------- */
-
-/* Fastest first where the CPU has AES instructions; the library's own order begins with ChaCha20. */
-static const int cipher_suites[] = {
-	MBEDTLS_TLS1_3_AES_128_GCM_SHA256,
-	MBEDTLS_TLS1_3_AES_256_GCM_SHA384,
-	MBEDTLS_TLS1_3_CHACHA20_POLY1305_SHA256,
-	MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-	MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-	MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-	MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-	MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-	MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-	0,
-};
-
-static const uint16_t groups[] = {
-	MBEDTLS_SSL_IANA_TLS_GROUP_X25519,
-	MBEDTLS_SSL_IANA_TLS_GROUP_SECP256R1,
-	MBEDTLS_SSL_IANA_TLS_GROUP_SECP384R1,
-	MBEDTLS_SSL_IANA_TLS_GROUP_NONE,
-};
-
-/* No SHA-1 anywhere. */
-static const uint16_t signatures[] = {
-	MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
-	MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
-	MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,
-	MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
-	MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,
-	MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
-	MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
-	MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
-	MBEDTLS_TLS1_3_SIG_NONE,
-};
-
-static bool same_alpn(const char *const *have, const char *const *want)
-{
-	size_t i = 0;
-
-	for (; want && want[i]; i++) {
-		if (!have[i] || strcmp(have[i], want[i]) != 0)
-			return false;
-	}
-	return !have[i];
-}
-
-static struct tls_settings *settings_new(const char *const *alpn, bool server, struct err *err)
-{
-	struct tls_settings *s = mem_new(struct tls_settings);
-	int ret;
-
-	mbedtls_ssl_config_init(&s->conf);
-	for (size_t i = 0; alpn && alpn[i]; i++) {
-		if (i == TLS_ALPN_MAX) {
-			(void)err_set(err, E_BAD, "more than %d ALPN protocols", TLS_ALPN_MAX);
-			goto fail;
-		}
-		s->alpn_text[i] = mem_strdup(alpn[i]);
-		s->alpn[i] = s->alpn_text[i];
-	}
-	ret = mbedtls_ssl_config_defaults(&s->conf,
-					  server ? MBEDTLS_SSL_IS_SERVER : MBEDTLS_SSL_IS_CLIENT,
-					  MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
-	if (ret == 0 && s->alpn[0])
-		ret = mbedtls_ssl_conf_alpn_protocols(&s->conf, s->alpn);
-	if (ret != 0) {
-		(void)tls_err(err, E_SYS, ret, "TLS settings");
-		goto fail;
-	}
-	mbedtls_ssl_conf_min_tls_version(&s->conf, MBEDTLS_SSL_VERSION_TLS1_2);
-	mbedtls_ssl_conf_max_tls_version(&s->conf, MBEDTLS_SSL_VERSION_TLS1_3);
-	mbedtls_ssl_conf_ciphersuites(&s->conf, cipher_suites);
-	mbedtls_ssl_conf_groups(&s->conf, groups);
-	mbedtls_ssl_conf_sig_algs(&s->conf, signatures);
-	mbedtls_ssl_conf_rng(&s->conf, TLS_RNG);
-	return s;
-fail:
-	tls_settings_free(s);
-	return NULL;
-}
-
-mbedtls_ssl_config *tls_settings(struct tls_settings **list, const char *const *alpn, bool server,
-				 void (*finish)(mbedtls_ssl_config *conf, void *arg), void *arg,
-				 struct err *err)
-{
-	struct tls_settings *s;
-
-	for (s = *list; s; s = s->next) {
-		if (same_alpn(s->alpn, alpn))
-			return &s->conf;
-	}
-	s = settings_new(alpn, server, err);
-	if (!s)
-		return NULL;
-	finish(&s->conf, arg);
-	s->next = *list;
-	*list = s;
-	return &s->conf;
-}
-
-void tls_settings_free(struct tls_settings *list)
-{
-	while (list) {
-		struct tls_settings *next = list->next;
-
-		mbedtls_ssl_config_free(&list->conf);
-		for (size_t i = 0; i < TLS_ALPN_MAX; i++)
-			free(list->alpn_text[i]);
-		free(list);
-		list = next;
-	}
-}
 
 /* --- between mbedTLS and the filter below ------------------------------------------------------- */
 
@@ -279,106 +139,14 @@ static int on_send(void *arg, const unsigned char *p, size_t n)
 	return push(t, str_mem(p, n)) ? MBEDTLS_ERR_NET_SEND_FAILED : (int)n;
 }
 
-/* --- what went wrong ---------------------------------------------------------------------------- */
-
-static const char *alert_name(unsigned char alert)
-{
-	switch (alert) {
-	case MBEDTLS_SSL_ALERT_MSG_CLOSE_NOTIFY:
-		return "close_notify";
-	case MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE:
-		return "unexpected_message";
-	case MBEDTLS_SSL_ALERT_MSG_BAD_RECORD_MAC:
-		return "bad_record_mac";
-	case MBEDTLS_SSL_ALERT_MSG_RECORD_OVERFLOW:
-		return "record_overflow";
-	case MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE:
-		return "handshake_failure (no cipher, group or certificate in common)";
-	case MBEDTLS_SSL_ALERT_MSG_BAD_CERT:
-		return "bad_certificate (it does not trust this side's certificate)";
-	case MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_CERT:
-		return "unsupported_certificate";
-	case MBEDTLS_SSL_ALERT_MSG_CERT_REVOKED:
-		return "certificate_revoked";
-	case MBEDTLS_SSL_ALERT_MSG_CERT_EXPIRED:
-		return "certificate_expired";
-	case MBEDTLS_SSL_ALERT_MSG_CERT_UNKNOWN:
-		return "certificate_unknown (it does not trust this side's certificate)";
-	case MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER:
-		return "illegal_parameter";
-	case MBEDTLS_SSL_ALERT_MSG_UNKNOWN_CA:
-		return "unknown_ca (it does not trust this side's CA)";
-	case MBEDTLS_SSL_ALERT_MSG_ACCESS_DENIED:
-		return "access_denied";
-	case MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR:
-		return "decode_error";
-	case MBEDTLS_SSL_ALERT_MSG_DECRYPT_ERROR:
-		return "decrypt_error";
-	case MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION:
-		return "protocol_version (it has no TLS version in common with 1.2 and 1.3)";
-	case MBEDTLS_SSL_ALERT_MSG_INSUFFICIENT_SECURITY:
-		return "insufficient_security";
-	case MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR:
-		return "internal_error";
-	case MBEDTLS_SSL_ALERT_MSG_USER_CANCELED:
-		return "user_canceled";
-	case MBEDTLS_SSL_ALERT_MSG_MISSING_EXTENSION:
-		return "missing_extension";
-	case MBEDTLS_SSL_ALERT_MSG_UNSUPPORTED_EXT:
-		return "unsupported_extension";
-	case MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME:
-		return "unrecognized_name";
-	case 116: /* RFC 8446 6 */
-		return "certificate_required (it wants a client certificate)";
-	case MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL:
-		return "no_application_protocol";
-	default:
-		return NULL;
-	}
-}
-
-static int alert_err(const struct tls *t, struct err *err)
-{
-	/* mbedTLS has no call for it: level and number lie where the message was received. */
-	unsigned char alert = t->ssl.MBEDTLS_PRIVATE(in_msg)[1];
-	const char *name = alert_name(alert);
-
-	if (name)
-		return err_set(err, E_TLS, "peer sent a TLS alert: %s", name);
-	return err_set(err, E_TLS, "peer sent a TLS alert: %u", alert);
-}
-
-static int describe(const struct tls *t, int ret, struct err *err)
-{
-	if (t->not_tls)
-		return err_set(err, E_TLS, "peer does not speak TLS");
-	switch (ret) {
-	case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
-		return alert_err(t, err);
-	case MBEDTLS_ERR_SSL_CONN_EOF:
-	case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
-		return err_set(err, E_TLS, "peer closed the connection during the TLS handshake");
-	case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
-		return err_set(err, E_TLS, "peer's TLS is too old: 1.2 or 1.3 is needed");
-	case MBEDTLS_ERR_SSL_NO_APPLICATION_PROTOCOL:
-		return err_set(err, E_TLS, "peer has no application protocol (ALPN) in common");
-	case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
-		return err_set(err, E_TLS, "peer has no TLS cipher, group or signature in common");
-	case MBEDTLS_ERR_SSL_INVALID_MAC:
-		return err_set(err, E_TLS, "a TLS record was changed on the way");
-	case MBEDTLS_ERR_X509_INVALID_EXTENSIONS + MBEDTLS_ERR_ASN1_UNEXPECTED_TAG:
-		/* mbedTLS gives up while parsing, before anybody could check them. */
-		return err_set(err, E_TLS,
-			       "a certificate in the chain has a critical extension that is not "
-			       "understood, such as name constraints");
-	default:
-		return tls_err(err, E_TLS, ret, "TLS");
-	}
-}
+/* --- operations --------------------------------------------------------------------------------- */
 
 static void fail(struct tls *t, int ret)
 {
 	t->dead = true;
+	/* A transport that breaks later says nothing about the session. */
+	if (t->verify || !t->explained)
+		tls_resume_failed(t);
 	if (t->explained)
 		return;
 	if (t->verify && (ret == MBEDTLS_ERR_X509_CERT_VERIFY_FAILED ||
@@ -386,7 +154,7 @@ static void fail(struct tls *t, int ret)
 		tls_verify_explain(t->verify, &t->ssl, t->err);
 		return;
 	}
-	(void)describe(t, ret, t->err);
+	(void)tls_describe(t, ret, t->err);
 }
 
 static bool begin(struct tls *t, struct err *err)
@@ -402,8 +170,6 @@ static bool is_again(int ret)
 {
 	return ret == MBEDTLS_ERR_SSL_WANT_READ || ret == MBEDTLS_ERR_SSL_WANT_WRITE;
 }
-
-/* --- operations --------------------------------------------------------------------------------- */
 
 static enum filter_ready tls_handshake(struct filter *f, struct err *err)
 {
@@ -428,6 +194,8 @@ static enum filter_ready tls_handshake(struct filter *f, struct err *err)
 		t->yielded = ret != 0 && !t->dry;
 		return FILTER_NOT_YET;
 	}
+	if (t->verify)
+		tls_resume_up(t);
 	tls_verify_free(steal(&t->verify));
 	return FILTER_READY;
 }
@@ -450,8 +218,9 @@ static ssize_t tls_read(struct filter *f, void *p, size_t n, struct err *err)
 	t->budget = TLS_READ_BUDGET;
 	for (int i = 0; i < READ_ROUNDS && !t->dry && !t->yielded; i++) {
 		ret = mbedtls_ssl_read(&t->ssl, p, n < INT_MAX ? n : INT_MAX);
-		if (ret != MBEDTLS_ERR_SSL_WANT_READ &&
-		    ret != MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+		if (ret == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+			tls_resume_ticket(t);
+		else if (ret != MBEDTLS_ERR_SSL_WANT_READ)
 			break;
 	}
 	if (ret > 0)
@@ -484,7 +253,9 @@ static int write_records(struct tls *t, const unsigned char *p, size_t n)
 		ret = mbedtls_ssl_write(&t->ssl, p + done, n - done);
 		if (ret >= 0)
 			done += (size_t)ret;
-		else if (ret != MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+		else if (ret == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+			tls_resume_ticket(t);
+		else
 			break;
 	}
 	if (gather_end(t))
@@ -582,6 +353,7 @@ static void tls_free(struct filter *f)
 	tls_verify_free(t->verify);
 	tls_identity_unref(t->identity);
 	buf_fini(&t->held);
+	free(t->resume.scope);
 	free(t->host);
 	free(t->sni);
 	free(t);
@@ -635,6 +407,16 @@ struct str tls_sni(const struct filter *f)
 const char *tls_version(const struct filter *f)
 {
 	return mbedtls_ssl_get_version(&container_of_const(f, struct tls, f)->ssl);
+}
+
+bool tls_resumed(const struct filter *f)
+{
+	return container_of_const(f, struct tls, f)->resume.resumed;
+}
+
+bool tls_session_refused(const struct filter *f)
+{
+	return container_of_const(f, struct tls, f)->resume.refused;
 }
 
 enum tls_guess tls_guess(struct str first_bytes)

@@ -19,7 +19,7 @@
 #include "net/filter.h"
 
 /* Both are shared by connections and outlive them. */
-struct tls_client_config; /* trust anchors */
+struct tls_client_config; /* trust anchors, sessions to resume */
 struct tls_server_config; /* session ticket keys */
 struct tls_identity;      /* certificate chain + private key, reference counted */
 
@@ -34,7 +34,8 @@ struct tls_client_config *tls_client_config_new(struct err *err)
 	__attribute__((warn_unused_result));
 /*
  * Adds the certificates of a PEM bundle as trust anchors; text around them is skipped. At least one
- * must be usable; *ret_count (may be NULL) were taken. `source` names the text in errors.
+ * must be usable; *ret_count (may be NULL) were taken. `source` names the text in errors. Sessions
+ * are forgotten.
  */
 int tls_client_config_add_ca(struct tls_client_config *c, struct str pem, const char *source,
 			     size_t *ret_count, struct err *err)
@@ -44,11 +45,15 @@ void tls_client_config_free(struct tls_client_config *c);
 /*
  * `host` is sent as SNI (not for IP literals) and verified against the certificate's
  * subjectAltName, DNS or IP; a common name does not count (RFC 9525 2). alpn: NULL-terminated, at
- * most TLS_ALPN_MAX, or NULL for none; what the server chose, if anything, is tls_alpn. Takes over
- * `below`, which is freed on failure too.
+ * most TLS_ALPN_MAX, or NULL for none; what the server chose, if anything, is tls_alpn, also on a
+ * resumed connection. Takes over `below`, which is freed on failure too.
+ *
+ * scope: connections with the same scope and host may resume each other's sessions, others never:
+ * who may not be known to be the same client uses another scope, and so does another port. NULL:
+ * resumes nothing and keeps nothing.
  */
 struct filter *tls_client(struct tls_client_config *c, struct filter *below, const char *host,
-			  const char *const *alpn, struct err *err)
+			  const char *scope, const char *const *alpn, struct err *err)
 	__attribute__((warn_unused_result));
 
 /*
@@ -84,6 +89,15 @@ struct filter *tls_server(struct tls_server_config *c, struct filter *below,
 struct str tls_alpn(const struct filter *f);
 struct str tls_sni(const struct filter *f);      /* server side, normalised as above */
 const char *tls_version(const struct filter *f); /* "TLSv1.2", "TLSv1.3" */
+
+/* Client side: the server was recognised by an earlier session, not by its certificate. */
+bool tls_resumed(const struct filter *f);
+/*
+ * Client side, after a failed handshake: a session had been offered and no certificate came. It is
+ * forgotten, so another connection begins from nothing and may succeed: a server that has lost the
+ * version of TLS that the session is of cannot decline it, only fail.
+ */
+bool tls_session_refused(const struct filter *f);
 
 /* First bytes of a connection: is this a TLS handshake record (0x16 0x03)? Needs 3 bytes. */
 enum tls_guess { TLS_GUESS_MORE, TLS_GUESS_YES, TLS_GUESS_NO };

@@ -9,6 +9,7 @@
 struct tls_client_config {
 	mbedtls_x509_crt anchors;
 	struct tls_settings *settings;
+	struct tls_sessions sessions;
 };
 
 /* SHA-2 signatures by RSA from 2048 bits or on P-256 and P-384. A trust anchor's own signature is
@@ -40,6 +41,7 @@ void tls_client_config_free(struct tls_client_config *c)
 {
 	if (!c)
 		return;
+	tls_sessions_clear(&c->sessions);
 	tls_settings_free(c->settings);
 	mbedtls_x509_crt_free(&c->anchors);
 	free(c);
@@ -101,6 +103,7 @@ int tls_client_config_add_ca(struct tls_client_config *c, struct str pem, const 
 		return err_set(err, E_BAD, "%s: no PEM text", source);
 	text = str_dupz(pem);
 	p = (const unsigned char *)text;
+	tls_sessions_clear(&c->sessions);
 	while (!end) {
 		ret = add_next(c, &p, &end);
 		if (ret == 0)
@@ -132,7 +135,7 @@ static void finish_settings(mbedtls_ssl_config *conf, void *arg)
 }
 
 struct filter *tls_client(struct tls_client_config *c, struct filter *below, const char *host,
-			  const char *const *alpn, struct err *err)
+			  const char *scope, const char *const *alpn, struct err *err)
 {
 	mbedtls_ssl_config *conf = tls_settings(&c->settings, alpn, false, finish_settings, c, err);
 	struct tls *t;
@@ -155,5 +158,7 @@ struct filter *tls_client(struct tls_client_config *c, struct filter *below, con
 		filter_free(&t->f);
 		return NULL;
 	}
+	if (scope)
+		tls_resume_begin(t, &c->sessions, scope);
 	return &t->f;
 }

@@ -7,6 +7,7 @@
 #include <mbedtls/psa_util.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/x509_crt.h>
+#include <time.h>
 
 #include "base/buf.h"
 #include "base/limits.h"
@@ -34,6 +35,46 @@ void tls_settings_free(struct tls_settings *list);
 /* "what: why", with mbedTLS's own text for its code. Returns -1. */
 int tls_err(struct err *err, enum err_code code, int ret, const char *what);
 
+/* --- sessions of a client ----------------------------------------------------------------------- */
+
+/* All that may be resumed; zeroed at birth, at most TLS_SESSIONS_MAX. Times are time(2)'s. */
+struct tls_sessions {
+	struct tls_session *newest;
+	size_t count;
+	unsigned generation; /* changes with tls_sessions_clear */
+};
+
+/* What was put into a hello, and how long the verification holds that it stands on. */
+struct tls_offer {
+	bool tls13;
+	time_t trusted_until;
+};
+
+void tls_sessions_clear(struct tls_sessions *all);
+/* Keeps a copy, if the session can be resumed at all. */
+void tls_sessions_put(struct tls_sessions *all, const char *scope, const char *host,
+		      const mbedtls_ssl_session *session, time_t trusted_until, time_t now);
+/* Before the handshake: makes ssl offer the best of what is there. A TLS 1.3 ticket is gone then. */
+bool tls_sessions_offer(struct tls_sessions *all, const char *scope, const char *host, time_t now,
+			mbedtls_ssl_context *ssl, struct tls_offer *ret_offer);
+
+/* A connection's part in it. */
+struct tls_resume {
+	struct tls_sessions *all; /* NULL: none */
+	unsigned generation;      /* of `all`, when the connection began */
+	char *scope;
+	struct tls_offer offer;
+	bool offered, resumed;
+	bool refused; /* the handshake failed over what was offered */
+	time_t trusted_until;
+};
+
+struct tls;
+void tls_resume_begin(struct tls *t, struct tls_sessions *all, const char *scope);
+void tls_resume_up(struct tls *t);     /* the handshake has succeeded */
+void tls_resume_ticket(struct tls *t); /* a ticket came */
+void tls_resume_failed(struct tls *t); /* the peer, or TLS itself, has ended the connection */
+
 /* --- the connection ----------------------------------------------------------------------------- */
 
 struct tls_verify;
@@ -58,6 +99,7 @@ struct tls {
 
 	char *host;                /* client */
 	struct tls_verify *verify; /* client, during the handshake */
+	struct tls_resume resume;  /* client */
 
 	tls_identity_fn *choose; /* server */
 	void *choose_arg;
@@ -67,6 +109,9 @@ struct tls {
 
 /* Takes over `below`. */
 struct tls *tls_new(mbedtls_ssl_config *conf, struct filter *below, struct err *err);
+
+/* What mbedTLS's code means on this connection. Returns -1. */
+int tls_describe(const struct tls *t, int ret, struct err *err);
 
 /* --- verification ------------------------------------------------------------------------------- */
 
@@ -84,6 +129,11 @@ struct tls_name {
 struct tls_verify *tls_verify_new(mbedtls_ssl_context *ssl, const char *host);
 void tls_verify_free(struct tls_verify *v);
 bool tls_verify_is_ip(const struct tls_verify *v);
+/*
+ * Until when the server may be believed without showing its certificate again: every certificate of
+ * the chain is valid until then, and it is not longer than TLS_RESUME_SECONDS. 0: it showed none.
+ */
+time_t tls_verify_until(const struct tls_verify *v);
 /* Why the certificate was refused, after mbedtls_ssl_handshake has failed for it. */
 void tls_verify_explain(const struct tls_verify *v, const mbedtls_ssl_context *ssl,
 			struct err *err);

@@ -12,6 +12,8 @@ struct tls_verify {
 	const mbedtls_x509_crt *issuers[TLS_CHAIN_MAX];
 	size_t count;
 	char why[ERR_TEXT_MAX]; /* reasons so far, with "; " between */
+	time_t until;           /* the first of the chain to expire */
+	bool seen;              /* the leaf, which comes last */
 };
 
 static void __attribute__((format(printf, 2, 3)))
@@ -90,13 +92,29 @@ static void explain(struct tls_verify *v, const mbedtls_x509_crt *crt, int depth
 		add_reason(v, "%s has or is signed by too weak a key (RSA below 2048 bits)", who);
 }
 
+static time_t time_of(const mbedtls_x509_time *t)
+{
+	struct tm tm = { .tm_year = t->year - 1900,
+			 .tm_mon = t->mon - 1,
+			 .tm_mday = t->day,
+			 .tm_hour = t->hour,
+			 .tm_min = t->min,
+			 .tm_sec = t->sec };
+
+	return timegm(&tm);
+}
+
 /* mbedTLS calls this for each certificate of the chain it found, from the root down to the leaf. */
 static int on_certificate(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags)
 {
 	struct tls_verify *v = arg;
+	time_t until = time_of(&crt->valid_to);
 	char dn[160];
 
+	if (until < v->until)
+		v->until = until;
 	if (depth == 0) {
+		v->seen = true;
 		if (!tls_names_match(crt, &v->name))
 			*flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
 		for (size_t i = 0; i < v->count; i++) {
@@ -131,6 +149,7 @@ struct tls_verify *tls_verify_new(mbedtls_ssl_context *ssl, const char *host)
 	struct addr a;
 
 	v->name.host = host;
+	v->until = time(NULL) + TLS_RESUME_SECONDS;
 	if (addr_parse(str_of(host), 0, &a, NULL) == 0) {
 		v->name.ip_len = a.sa.sa_family == AF_INET ? 4 : 16;
 		memcpy(v->name.ip,
@@ -150,6 +169,11 @@ void tls_verify_free(struct tls_verify *v)
 bool tls_verify_is_ip(const struct tls_verify *v)
 {
 	return v->name.ip_len > 0;
+}
+
+time_t tls_verify_until(const struct tls_verify *v)
+{
+	return v->seen ? v->until : 0;
 }
 
 void tls_verify_explain(const struct tls_verify *v, const mbedtls_ssl_context *ssl, struct err *err)

@@ -138,9 +138,11 @@ static void start_tls(struct upstream_dial *d)
 {
 	static const char *const alpn[] = { "h2", "http/1.1", NULL };
 	struct err err = ERR_INIT;
+	char scope[URL_HOST_MAX + 16];
 	struct filter *tls;
 
-	tls = tls_client(d->p->tls_client, d->f, d->to.host, alpn, &err);
+	authority_text(&d->to, 0, scope);
+	tls = tls_client(d->p->tls_client, d->f, d->to.host, scope, alpn, &err);
 	if (!tls) {
 		d->f = NULL; /* taken over, and freed with the failure */
 		fail(d, REASON_UPSTREAM_TLS, &err);

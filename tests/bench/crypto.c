@@ -304,7 +304,7 @@ static void handshake(struct hello *h)
 
 	check(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) == 0,
 	      "socket pair");
-	client = tls_client(h->client, filter_tcp(fds[0], false), BENCH_HOST, NULL, NULL);
+	client = tls_client(h->client, filter_tcp(fds[0], false), BENCH_HOST, NULL, NULL, NULL);
 	server = tls_server(h->server, filter_tcp(fds[1], false), NULL, choose, h, NULL);
 	check(client && server, "connection");
 	h->client_ns = h->server_ns = 0;

@@ -55,7 +55,7 @@ void duo_client_tls12(struct tls_client_config *c, const char *const *alpn)
 	struct filter *ends[2], *f;
 
 	pair(ends, 0);
-	f = tls_client(c, ends[0], "x", alpn, NULL);
+	f = tls_client(c, ends[0], "x", NULL, alpn, NULL);
 	mbedtls_ssl_conf_max_tls_version(settings_of(f), MBEDTLS_SSL_VERSION_TLS1_2);
 	filter_free(f);
 	filter_free(ends[1]);
@@ -89,11 +89,14 @@ void duo_open(struct duo *d)
 {
 	struct filter *ends[2];
 
-	d->server_config = tls_server_config_new(&d->server_err);
-	assert_non_null(d->server_config);
-	limit_server(d);
+	if (!d->server_config) {
+		d->server_config = tls_server_config_new(&d->server_err);
+		assert_non_null(d->server_config);
+		limit_server(d);
+	}
 	pair(ends, d->sndbuf);
-	d->client = tls_client(d->trust, ends[0], d->host, d->client_alpn, &d->client_err);
+	d->client =
+		tls_client(d->trust, ends[0], d->host, d->scope, d->client_alpn, &d->client_err);
 	d->server = tls_server(d->server_config, ends[1], d->server_alpn, duo_choose, d,
 			       &d->server_err);
 	assert_true(d->client && d->server);
@@ -124,11 +127,23 @@ void duo_assert_up(const struct duo *d)
 		fail_msg("server: %s", d->server_err.text);
 }
 
-void duo_close(struct duo *d)
+void duo_hang_up(struct duo *d)
 {
 	filter_free(d->client);
 	filter_free(d->server);
+	d->client = d->server = NULL;
+}
+
+void duo_new_server(struct duo *d)
+{
 	tls_server_config_free(d->server_config);
+	d->server_config = NULL;
+}
+
+void duo_close(struct duo *d)
+{
+	duo_hang_up(d);
+	duo_new_server(d);
 	tls_identity_unref(d->identity);
 	tls_client_config_free(d->trust);
 }

@@ -11,6 +11,7 @@ struct duo {
 	struct tls_client_config *trust;
 	struct tls_identity *identity; /* NULL: the server refuses every name */
 	const char *host;
+	const char *scope; /* of the client's sessions; NULL: none */
 	const char *const *client_alpn, *const *server_alpn;
 	bool tls12;       /* else 1.3 */
 	int sndbuf;       /* of both sockets; 0: as it comes */
@@ -29,6 +30,10 @@ struct duo {
 struct tls_identity *duo_choose(void *arg, struct str sni, struct err *err);
 /* Makes both ends and their handshake, as far as it goes. */
 void duo_open(struct duo *d);
+/* Ends the connection only; duo_open makes another. */
+void duo_hang_up(struct duo *d);
+/* No connection is open: another server, as one that was started again. */
+void duo_new_server(struct duo *d);
 void duo_close(struct duo *d);
 /* Both handshakes succeeded. */
 void duo_assert_up(const struct duo *d);

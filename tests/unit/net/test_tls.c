@@ -121,7 +121,7 @@ static void test_too_many_alpn(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	assert_null(tls_client(c, filter_tcp(fds[0], false), "good.test", many, &err));
+	assert_null(tls_client(c, filter_tcp(fds[0], false), "good.test", NULL, many, &err));
 	assert_int_equal(err.code, E_BAD);
 	assert_int_equal(fcntl(fds[0], F_GETFD), -1); /* taken over, closed */
 	(void)close(fds[1]);
@@ -558,7 +558,7 @@ static void test_after_peeking(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	client = tls_client(d.trust, filter_tcp(fds[0], false), "good.test", NULL, &err);
+	client = tls_client(d.trust, filter_tcp(fds[0], false), "good.test", NULL, NULL, &err);
 	assert_int_equal(filter_handshake(client, &err), FILTER_NOT_YET);
 	server = filter_tcp(fds[1], false);
 	assert_int_equal(filter_read(server, first, 3, &err), 3);
@@ -591,7 +591,7 @@ static void test_stacked(void **state)
 	duo_open(&outer);
 	duo_assert_up(&outer);
 	struct tls_client_config *trust = pki_trust("root");
-	outer.client = tls_client(trust, outer.client, "good.test", NULL, &err);
+	outer.client = tls_client(trust, outer.client, "good.test", NULL, NULL, &err);
 	assert_non_null(outer.client);
 	/* the same choice of certificate for the inner server, by the outer's callback */
 	struct tls_server_config *sc = tls_server_config_new(&err);
@@ -675,7 +675,7 @@ static void to_client(const char *bytes, size_t n, bool end, enum err_code code,
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	f = tls_client(c, filter_tcp(fds[0], false), "good.test", NULL, &err);
+	f = tls_client(c, filter_tcp(fds[0], false), "good.test", NULL, NULL, &err);
 	assert_int_equal(filter_handshake(f, &err), FILTER_NOT_YET);
 	assert_int_equal(filter_wants(f), LOOP_READ);
 	if (n > 0)
@@ -745,7 +745,7 @@ static void test_reset_in_handshake(void **state)
 
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	f = tls_client(c, filter_tcp(fds[0], false), "good.test", NULL, &err);
+	f = tls_client(c, filter_tcp(fds[0], false), "good.test", NULL, NULL, &err);
 	(void)close(fds[1]);
 	assert_int_equal(filter_handshake(f, &err), FILTER_FAILED);
 	assert_int_equal(err.code, E_IO); /* the transport's own words */

@@ -104,33 +104,38 @@ static void read_until(int fd, const char *text, char *output, size_t size)
 struct session {
 	pid_t pid;
 	int out;
+	struct addr to;
 	struct tls_client_config *trust;
 	struct filter *f;
 	struct err err;
 	enum filter_ready ready;
 };
 
+static void connect_to(struct session *s, const char *host, const char *const *alpn)
+{
+	int fd;
+
+	assert_int_equal(filter_connect_socket(&s->to.sa, s->to.len, &fd, &s->err), 0);
+	s->f = tls_client(s->trust, filter_tcp(fd, true), host, "scope", alpn, &s->err);
+	assert_non_null(s->f);
+	s->ready = handshake(s->f, &s->err);
+}
+
 static void open_session(struct session *s, const char *server_args, const char *host,
 			 const char *const *alpn)
 {
 	char words[800], output[8192] = "", *at;
-	struct addr to;
-	int fd;
 
 	*s = (struct session){ .trust = pki_trust("root") };
-	(void)snprintf(words, sizeof(words), "s_server -accept 127.0.0.1:0 -naccept 1 -rev %s",
-		       server_args);
+	(void)snprintf(words, sizeof(words), "s_server -accept 127.0.0.1:0 -rev %s", server_args);
 	s->pid = start(words, &s->out);
 	read_until(s->out, "ACCEPT 127.0.0.1:", output, sizeof(output));
 	while (!strchr(strstr(output, "ACCEPT "), '\n'))
 		read_until(s->out, "\n", output, sizeof(output));
 	at = strstr(output, "ACCEPT ") + 7;
 	*strchr(at, '\n') = '\0';
-	assert_int_equal(addr_parse_listen(str_of(at), &to, &s->err), 0);
-	assert_int_equal(filter_connect_socket(&to.sa, to.len, &fd, &s->err), 0);
-	s->f = tls_client(s->trust, filter_tcp(fd, true), host, alpn, &s->err);
-	assert_non_null(s->f);
-	s->ready = handshake(s->f, &s->err);
+	assert_int_equal(addr_parse_listen(str_of(at), &s->to, &s->err), 0);
+	connect_to(s, host, alpn);
 }
 
 static void close_session(struct session *s)
@@ -202,6 +207,36 @@ static void test_client_alpn(void **state)
 	echo(&s);
 	assert_int_equal(tls_alpn(s.f).n, 0);
 	close_session(&s);
+}
+
+static void test_client_resumes(void **state)
+{
+	static const char *const versions[] = {
+		"-tls1_2",
+		"-tls1_2 -no_ticket", /* by session id */
+		"-tls1_3",
+		"-tls1_3 -num_tickets 1",
+		"-tls1_3 -no_ticket",    /* kept by the server */
+		"-tls1_3 -groups P-384", /* asks for another key share, with the ticket again */
+		"-tls1_3 -ciphersuites TLS_CHACHA20_POLY1305_SHA256",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+		char args[300];
+		struct session s;
+
+		(void)snprintf(args, sizeof(args), GOOD "%s", versions[i]);
+		open_session(&s, args, "good.test", NULL);
+		for (int again = 0; again < 4; again++) {
+			echo(&s);
+			assert_int_equal(tls_resumed(s.f), again > 0);
+			(void)filter_shutdown(s.f, &s.err);
+			filter_free(s.f);
+			connect_to(&s, "good.test", NULL);
+		}
+		close_session(&s);
+	}
 }
 
 static void refused(const char *server_args, const char *text)
@@ -423,6 +458,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_client_versions),
 		cmocka_unit_test(test_client_alpn),
+		cmocka_unit_test(test_client_resumes),
 		cmocka_unit_test(test_client_refuses),
 		cmocka_unit_test(test_client_certificate_wanted),
 		cmocka_unit_test(test_server_versions),
