@@ -30,6 +30,7 @@ struct leaf_cache *leaf_cache_new(struct ca *ca, size_t max)
 
 	c->ca = ca;
 	c->max = max ? max : 1;
+	c->stats.max = c->max;
 	while (buckets < c->max)
 		buckets *= 2;
 	c->buckets = mem_array(buckets, sizeof(struct entry *));
@@ -119,10 +120,10 @@ struct tls_identity *leaf_cache_get(struct leaf_cache *c, struct str host, struc
 		link_newest(c, e);
 		return tls_identity_ref(e->identity);
 	}
-	c->stats.misses++;
 	identity = mint(c, host, now, &renew_at, err);
 	if (!identity)
 		return NULL;
+	c->stats.mints++;
 	if (e)
 		drop(c, e);
 	else if (c->stats.entries >= c->max)
@@ -140,4 +141,10 @@ struct tls_identity *leaf_cache_get(struct leaf_cache *c, struct str host, struc
 struct leaf_cache_stats leaf_cache_stats(const struct leaf_cache *c)
 {
 	return c->stats;
+}
+
+void leaf_cache_each(const struct leaf_cache *c, leaf_cache_fn *fn, void *arg)
+{
+	for (const struct entry *e = c->newest; e; e = e->older)
+		fn(arg, e->host, e->renew_at);
 }

@@ -18,8 +18,12 @@ void leaf_cache_free(struct leaf_cache *c);
 struct tls_identity *leaf_cache_get(struct leaf_cache *c, struct str host, struct err *err)
 	__attribute__((warn_unused_result));
 struct leaf_cache_stats {
-	uint64_t entries, hits, misses;
+	uint64_t entries, max; /* now, and at most */
+	uint64_t hits, mints;  /* ever */
 };
 struct leaf_cache_stats leaf_cache_stats(const struct leaf_cache *c);
+/* Each entry, the one used last first; renew_at is time(2)'s. The cache must not change meanwhile. */
+typedef void leaf_cache_fn(void *arg, const char *host, int64_t renew_at);
+void leaf_cache_each(const struct leaf_cache *c, leaf_cache_fn *fn, void *arg);
 
 #endif

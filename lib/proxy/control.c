@@ -163,7 +163,7 @@ static int do_metrics(struct control *c, const struct json *req, struct json *an
 	auto_buf text = BUF_INIT(KIB(64));
 
 	(void)req;
-	if (metrics_write(&c->p->metrics, "egress_proxy", &text, err) < 0)
+	if (metrics_write(c->p, &text, err) < 0)
 		return -1;
 	json_set(answer, "metrics", json_new_str(buf_str(&text)));
 	return 0;

@@ -2,6 +2,21 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "proxy/proxy.h"
+
+const char *event_kind_name(enum event_kind kind)
+{
+	static const char *const names[EVENT_KINDS] = { "request", "tunnel" };
+
+	return names[kind];
+}
+
+const char *event_verdict_name(enum event_verdict verdict)
+{
+	static const char *const names[EVENT_VERDICTS] = { "allow", "block", "error" };
+
+	return names[verdict];
+}
 
 /* What the agent can make long is cut, so that the rest of the line always fits. */
 static void add_cut(struct log_event *line, const char *key, struct str s, size_t max)
@@ -12,12 +27,31 @@ static void add_cut(struct log_event *line, const char *key, struct str s, size_
 	line->cut |= s.n > max;
 }
 
+static void count(struct metrics *m, const struct event *ev)
+{
+	m->events[ev->kind][ev->verdict][ev->reason]++;
+	m->bytes_in += ev->bytes_in;
+	m->bytes_out += ev->bytes_out;
+	m->masked += ev->masked;
+	if (ev->kind == EVENT_REQUEST)
+		prom_observe(&m->request_duration, ev->ms);
+}
+
+void event_lost(struct proxy *p)
+{
+	p->metrics.events_lost++;
+	if (!p->events_broken)
+		log_error("events cannot be written: refusing every request from now on");
+	p->events_broken = true;
+}
+
 void event_write(struct proxy *p, const struct event *ev)
 {
 	struct log_event line;
 
-	log_event_begin(&line, ev->kind);
-	log_event_strz(&line, "verdict", ev->verdict);
+	count(&p->metrics, ev);
+	log_event_begin(&line, event_kind_name(ev->kind));
+	log_event_strz(&line, "verdict", event_verdict_name(ev->verdict));
 	if (ev->reason_text)
 		log_event_strz(&line, "reason", ev->reason_text);
 	else if (ev->reason != REASON_NONE)
@@ -40,8 +74,6 @@ void event_write(struct proxy *p, const struct event *ev)
 	log_event_strz(&line, "client", ev->client);
 	log_event_strz(&line, "message", ev->message);
 	log_event_u64(&line, "request_id", ev->request_id);
-	if (log_event_end(&line) == 0 || p->events_broken)
-		return;
-	p->events_broken = true;
-	log_error("events cannot be written: refusing every request from now on");
+	if (log_event_end(&line) < 0)
+		event_lost(p);
 }

@@ -1,5 +1,5 @@
 /*
- * event: the decision lines of egress-proxy, one per request or refused connection.
+ * event: the decision lines of egress-proxy, one for each request or tunnel that was none.
  */
 #ifndef BOTTLE_PROXY_EVENT_H
 #define BOTTLE_PROXY_EVENT_H
@@ -8,16 +8,29 @@
 
 #include "base/str.h"
 #include "policy/decide.h"
-#include "proxy/proxy.h"
 
-#define EVENT_ALLOW "allow" /* forwarded and answered */
-#define EVENT_BLOCK "block" /* refused by a rule */
-#define EVENT_ERROR "error" /* allowed, but it could not be done or was cut short */
+struct proxy;
+
+enum event_kind {
+	EVENT_REQUEST,
+	EVENT_TUNNEL, /* a CONNECT in which no request was seen */
+	EVENT_KINDS
+};
+enum event_verdict {
+	EVENT_ALLOW, /* forwarded and answered */
+	EVENT_BLOCK, /* refused by a rule */
+	EVENT_ERROR, /* allowed, but it could not be done or was cut short */
+	EVENT_VERDICTS
+};
+
+/* As events and metrics show them. */
+const char *event_kind_name(enum event_kind kind);
+const char *event_verdict_name(enum event_verdict verdict);
 
 struct event {
-	const char *kind;    /* "request", "tunnel", "tls" */
-	const char *verdict; /* one of the above */
-	enum reason reason;  /* REASON_NONE: left out unless reason_text is given */
+	enum event_kind kind;
+	enum event_verdict verdict;
+	enum reason reason; /* REASON_NONE: left out unless reason_text is given */
 	const char *reason_text;
 	const char *client;
 	struct str method, host, path; /* never the query: presigned links and keys live there */
@@ -32,9 +45,11 @@ struct event {
 };
 
 /*
- * Writes the line. When it cannot be written the proxy stops forwarding (p->events_broken): what is
- * not on record must not happen.
+ * Writes the line and counts it in p->metrics, so that the two agree. When it cannot be written the
+ * proxy stops forwarding (p->events_broken): what is not on record must not happen.
  */
 void event_write(struct proxy *p, const struct event *ev);
+/* The same for a line of another kind (log_event_end) that could not be written. */
+void event_lost(struct proxy *p);
 
 #endif

@@ -20,7 +20,7 @@ static void write_event(const struct exchange *x)
 	const struct route *route = x->verdict.route;
 	bool refused = !x->verdict.allow;
 	struct event ev = {
-		.kind = "request",
+		.kind = EVENT_REQUEST,
 		.verdict = refused      ? EVENT_BLOCK
 			   : x->trouble ? EVENT_ERROR
 					: EVENT_ALLOW,
@@ -48,8 +48,6 @@ static void write_event(const struct exchange *x)
 
 void exchange_finish(struct exchange *x)
 {
-	struct metrics *mt = &x->p->metrics;
-
 	if (x->over)
 		return;
 	x->over = true;
@@ -60,15 +58,6 @@ void exchange_finish(struct exchange *x)
 	if (x->next)
 		x->next->prev = x->prev;
 	exchange_drop_upstream(x);
-	if (!x->verdict.allow)
-		mt->refused[x->verdict.reason]++;
-	else if (x->trouble)
-		mt->requests_failed++;
-	else
-		mt->requests_allowed++;
-	mt->bytes_in += x->bytes_in;
-	mt->bytes_out += x->bytes_out;
-	mt->masked += x->mask ? mask_hits(x->mask) : 0;
 	write_event(x);
 	loop_defer(x->p->loop, &x->reap, reap, x);
 }

@@ -82,6 +82,7 @@ static void on_up_head(void *arg, struct msg *m)
 			exchange_fail(x, REASON_UPSTREAM_PROTOCOL, &err);
 			return;
 		}
+		prom_observe(&x->p->metrics.first_byte, loop_now(x->p->loop) - x->since);
 		x->status = m->status;
 		x->head_sent = true;
 	}

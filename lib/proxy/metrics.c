@@ -1,52 +1,105 @@
 #include "proxy/metrics.h"
 
-#include <inttypes.h>
+#include "base/version.h"
+#include "proxy/proxy.h"
 
-static int counter(struct buf *out, const char *prefix, const char *name, const char *type,
-		   const char *help, uint64_t value, struct err *err)
+static void one(struct prom *w, const char *name, enum prom_type type, const char *help,
+		uint64_t value)
 {
-	return buf_addf(out, err, "# HELP %s_%s %s\n# TYPE %s_%s %s\n%s_%s %" PRIu64 "\n", prefix,
-			name, help, prefix, name, type, prefix, name, value);
+	prom_family(w, name, type, help);
+	prom_sample(w, value, NULL);
 }
 
-int metrics_write(const struct metrics *m, const char *prefix, struct buf *out, struct err *err)
+/* What never happened is left out, but for "allow", so that no family is ever empty. */
+static void write_verdicts(struct prom *w, const uint64_t counts[EVENT_VERDICTS][REASON_COUNT])
+{
+	for (int v = 0; v < EVENT_VERDICTS; v++) {
+		for (int r = 0; r < REASON_COUNT; r++) {
+			bool always = v == EVENT_ALLOW && r == REASON_NONE;
+
+			if (counts[v][r] || always)
+				prom_sample(w, counts[v][r], "verdict", event_verdict_name(v),
+					    "reason", r == REASON_NONE ? "" : reason_name(r), NULL);
+		}
+	}
+}
+
+static void write_events(struct prom *w, const struct metrics *m)
+{
+	prom_family(w, "requests_total", PROM_COUNTER, "Requests, by verdict and reason.");
+	write_verdicts(w, m->events[EVENT_REQUEST]);
+	prom_family(w, "tunnels_total", PROM_COUNTER,
+		    "Tunnels in which no request was seen (passthrough, or refused before it could "
+		    "be), by verdict and reason.");
+	write_verdicts(w, m->events[EVENT_TUNNEL]);
+	one(w, "events_lost_total", PROM_COUNTER,
+	    "Event lines that could not be written; from the first on everything is refused.",
+	    m->events_lost);
+}
+
+static void write_tls(struct prom *w, const struct metrics *m)
 {
 	const struct {
-		const char *name, *type, *help;
-		uint64_t value;
-	} rows[] = {
-		{ "connections_total", "counter", "Client connections accepted.",
-		  m->connections_total },
-		{ "connections_open", "gauge", "Client connections open now.",
-		  m->connections_open },
-		{ "requests_allowed_total", "counter", "Requests forwarded.", m->requests_allowed },
-		{ "requests_failed_total", "counter", "Forwarded requests cut short.",
-		  m->requests_failed },
-		{ "request_bytes_total", "counter", "Body bytes sent by clients.", m->bytes_in },
-		{ "response_bytes_total", "counter", "Body bytes sent to clients.", m->bytes_out },
-		{ "tls_handshakes_total", "counter", "TLS handshakes with clients completed.",
-		  m->handshakes_ok },
-		{ "tls_handshakes_failed_total", "counter", "TLS handshakes with clients failed.",
-		  m->handshakes_failed },
-		{ "credentials_masked_total", "counter", "Credentials blotted out of responses.",
-		  m->masked },
-		{ "reloads_total", "counter", "Route tables put in force.", m->reloads_ok },
-		{ "reloads_failed_total", "counter", "Route tables refused.", m->reloads_failed },
-	};
+		const char *side;
+		const struct metrics_tls *t;
+	} sides[] = { { "client", &m->client_tls }, { "upstream", &m->upstream_tls } };
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (counter(out, prefix, rows[i].name, rows[i].type, rows[i].help, rows[i].value,
-			    err) < 0)
-			return -1;
-	if (buf_addf(out, err,
-		     "# HELP %s_requests_refused_total Requests refused, by reason.\n"
-		     "# TYPE %s_requests_refused_total counter\n",
-		     prefix, prefix) < 0)
-		return -1;
-	for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
-		if (m->refused[r] &&
-		    buf_addf(out, err, "%s_requests_refused_total{reason=\"%s\"} %" PRIu64 "\n",
-			     prefix, reason_name((enum reason)r), m->refused[r]) < 0)
-			return -1;
-	return 0;
+	prom_family(w, "tls_handshakes_total", PROM_COUNTER,
+		    "TLS handshakes, with clients and with upstreams, by result.");
+	for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++) {
+		const struct metrics_tls *t = sides[i].t;
+
+		prom_sample(w, t->ok - t->resumed, "side", sides[i].side, "result", "full", NULL);
+		prom_sample(w, t->resumed, "side", sides[i].side, "result", "resumed", NULL);
+		prom_sample(w, t->failed, "side", sides[i].side, "result", "failed", NULL);
+	}
+}
+
+static void write_histogram(struct prom *w, const char *name, const char *help,
+			    const struct prom_histogram *h)
+{
+	prom_family(w, name, PROM_HISTOGRAM, help);
+	prom_histogram(w, h);
+}
+
+static void write_leaves(struct prom *w, const struct leaf_cache *c)
+{
+	const struct leaf_cache_stats s = leaf_cache_stats(c);
+
+	one(w, "leaf_cache_entries", PROM_GAUGE, "Certificates kept for interception.", s.entries);
+	one(w, "leaf_cache_hits_total", PROM_COUNTER, "Handshakes served by a kept certificate.",
+	    s.hits);
+	one(w, "leaf_cache_mints_total", PROM_COUNTER, "Certificates made.", s.mints);
+}
+
+int metrics_write(const struct proxy *p, struct buf *out, struct err *err)
+{
+	const struct metrics *m = &p->metrics;
+	struct prom w = PROM_INIT(out, "egress_proxy");
+
+	prom_family(&w, "build_info", PROM_GAUGE, "The version that runs.");
+	prom_sample(&w, 1, "version", bottle_version(), NULL);
+	one(&w, "connections_total", PROM_COUNTER, "Client connections accepted.",
+	    m->connections_total);
+	one(&w, "connections_open", PROM_GAUGE, "Client connections open now.",
+	    m->connections_open);
+	write_events(&w, m);
+	one(&w, "request_bytes_total", PROM_COUNTER, "Body bytes sent by clients.", m->bytes_in);
+	one(&w, "response_bytes_total", PROM_COUNTER, "Body bytes sent to clients.", m->bytes_out);
+	write_histogram(&w, "request_duration_seconds",
+			"From a request's head to the end of its answer.", &m->request_duration);
+	write_histogram(&w, "response_start_seconds",
+			"From a request's head to the head of the upstream's answer.",
+			&m->first_byte);
+	write_histogram(&w, "upstream_connect_seconds",
+			"Connecting to an upstream: lookup, TCP, TLS.", &m->connect);
+	write_tls(&w, m);
+	write_leaves(&w, p->leaves);
+	one(&w, "credentials_masked_total", PROM_COUNTER, "Credentials blotted out of responses.",
+	    m->masked);
+	one(&w, "policy_generation", PROM_GAUGE, "Generation of the table in force.",
+	    p->policy->generation);
+	one(&w, "reloads_total", PROM_COUNTER, "Route tables put in force.", m->reloads_ok);
+	one(&w, "reloads_failed_total", PROM_COUNTER, "Route tables refused.", m->reloads_failed);
+	return prom_end(&w, err);
 }

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proxy/control.h"
+#include "proxy/event.h"
 #include "proxy/exchange.h"
 #include "proxy/session.h"
 
@@ -51,7 +52,7 @@ int proxy_set_routes(struct proxy *p, struct str text, const char *source, struc
 	log_event_strz(&ev, "sha256", p->policy->routes->sha256);
 	log_event_u64(&ev, "routes", p->policy->routes->n);
 	if (log_event_end(&ev) < 0)
-		p->events_broken = true;
+		event_lost(p);
 	return 0;
 }
 
@@ -78,10 +79,10 @@ static void on_health(void *arg, struct http_request *req)
 				      : STR("{\"status\":\"refusing\"}\n"),
 				 NULL, &err);
 	} else if (str_eqz(req->msg->path, "/metrics")) {
-		res = metrics_write(&p->metrics, "egress_proxy", &out, &err);
+		res = metrics_write(p, &out, &err);
 		if (res == 0)
-			res = http_reply(req->stream, 200, "text/plain; version=0.0.4",
-					 buf_str(&out), NULL, &err);
+			res = http_reply(req->stream, 200, PROM_CONTENT_TYPE, buf_str(&out), NULL,
+					 &err);
 	} else {
 		res = http_reply(req->stream, 404, "text/plain", STR("not found\n"), NULL, &err);
 	}

@@ -80,13 +80,13 @@ static void session_close(struct session *s)
 }
 
 /* A tunnel that never became HTTP ends in one event. */
-static void end_tunnel(struct session *s, const char *verdict, enum reason reason,
+static void end_tunnel(struct session *s, enum event_verdict verdict, enum reason reason,
 		       const char *message, uint64_t in, uint64_t out)
 {
 	const struct route *route = routes_find(
 		s->p->policy->routes, authority_host(&s->origin.tunnel), s->origin.tunnel.port);
 	struct event ev = {
-		.kind = "tunnel",
+		.kind = EVENT_TUNNEL,
 		.verdict = verdict,
 		.reason = reason,
 		.reason_text = s->gate_reason[0] ? s->gate_reason : NULL,
@@ -102,10 +102,6 @@ static void end_tunnel(struct session *s, const char *verdict, enum reason reaso
 		.request_id = s->tunnel_id,
 	};
 
-	if (reason != REASON_NONE)
-		s->p->metrics.refused[reason]++;
-	s->p->metrics.bytes_in += in;
-	s->p->metrics.bytes_out += out;
 	event_write(s->p, &ev);
 	session_close(s);
 }
@@ -182,6 +178,8 @@ static void on_timeout(void *arg)
 {
 	struct session *s = arg;
 
+	if (s->state == SESSION_HANDSHAKE)
+		s->p->metrics.client_tls.failed++;
 	end_tunnel(s, EVENT_ERROR, REASON_REQUEST_TIMEOUT,
 		   s->state == SESSION_PEEK ? "the client sent nothing into its tunnel"
 					    : "the client did not finish its TLS handshake",
@@ -197,11 +195,11 @@ static void drive_handshake(void *arg, unsigned events)
 	(void)events;
 	switch (filter_handshake(s->f, &err)) {
 	case FILTER_READY:
-		s->p->metrics.handshakes_ok++;
+		s->p->metrics.client_tls.ok++;
 		start_inner(s);
 		return;
 	case FILTER_FAILED:
-		s->p->metrics.handshakes_failed++;
+		s->p->metrics.client_tls.failed++;
 		err_wrap(&err, "TLS with the client");
 		end_tunnel(s, EVENT_ERROR, REASON_CLIENT_TLS, err.text, 0, 0);
 		return;
@@ -256,7 +254,6 @@ static void on_dial_ready(void *arg, struct filter *up, enum upstream_speaks spe
 	s->state = SESSION_SPLICE;
 	loop_timer_stop(&s->timer);
 	unread_first(s);
-	s->p->metrics.requests_allowed++;
 	s->splice = splice_start(s->p->loop, steal(&s->f), up, s->p->upstream_timeouts.idle,
 				 on_splice_done, s, &err);
 	if (!s->splice)

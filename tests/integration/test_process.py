@@ -288,22 +288,12 @@ class TestHealth:
             probe.bind(("127.0.0.1", 0))
             return probe.getsockname()[1]
 
-    def test_health_and_metrics(self, start_proxy, api, pki, port):
-        proxy = start_proxy(routes=[{"host": "api.test"}], upstreams=[api], options=("--health", f"127.0.0.1:{port}"))
-        ask(proxy.address, pki)
-        ask(proxy.address, pki, host="evil.example")
+    def test_health(self, start_proxy, port):
+        start_proxy(options=("--health", f"127.0.0.1:{port}"))
         wire = client.connect(("127.0.0.1", port))
         health = client.get(wire, "127.0.0.1", "/health")
         assert health.status == 200 and json.loads(health.body)
         wire.close()
-        wire = client.connect(("127.0.0.1", port))
-        metrics = client.get(wire, "127.0.0.1", "/metrics")
-        wire.close()
-        assert metrics.status == 200
-        lines = metrics.body.decode().splitlines()
-        figures = dict(line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))
-        assert any("host-not-allowed" in name and value == "1" for name, value in figures.items()), figures
-        assert all(name.startswith("egress_proxy_") for name in figures)
 
     def test_nothing_else_is_served_there(self, start_proxy, port):
         start_proxy(options=("--health", f"127.0.0.1:{port}"))

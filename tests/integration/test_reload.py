@@ -183,12 +183,6 @@ class TestControl:
         assert done.returncode != 0 and done.stderr
         assert "horse" not in done.stderr and "secret" not in done.stderr and "Injected" not in done.stderr
 
-    def test_metrics(self, proxy, ask):
-        ask()
-        ask("/x/git-receive-pack")
-        metrics = proxy.ctl("metrics")
-        assert any(line.startswith("egress_proxy_") for line in metrics.splitlines())
-
     def test_the_socket_is_the_operators(self, proxy):
         assert proxy.control.stat().st_mode & 0o777 == 0o600
 

@@ -65,13 +65,13 @@ static const void *get(struct fixture *f, const char *host)
 	return id;
 }
 
-static void assert_stats(struct fixture *f, uint64_t entries, uint64_t hits, uint64_t misses)
+static void assert_stats(struct fixture *f, uint64_t entries, uint64_t hits, uint64_t mints)
 {
 	struct leaf_cache_stats s = leaf_cache_stats(f->cache);
 
 	assert_int_equal(s.entries, entries);
 	assert_int_equal(s.hits, hits);
-	assert_int_equal(s.misses, misses);
+	assert_int_equal(s.mints, mints);
 }
 
 static void a_name_is_minted_once(void **state)
@@ -149,12 +149,33 @@ static void the_last_day_of_the_ca_is_no_storm(void **state)
 	assert_int_equal(err.code, E_DENIED);
 }
 
+static void add_host(void *arg, const char *host, int64_t renew_at)
+{
+	struct buf *seen = arg;
+
+	assert_int_equal(renew_at, START + (CA_MINT_DAYS - 1) * DAY);
+	assert_int_equal(buf_addf(seen, NULL, "%s ", host), 0);
+}
+
+static void what_is_kept_is_shown_last_used_first(void **state)
+{
+	struct fixture *f = *state;
+	auto_buf seen = BUF_INIT(100);
+
+	get(f, "a.test");
+	get(f, "b.test");
+	get(f, "a.test");
+	leaf_cache_each(f->cache, add_host, &seen);
+	assert_string_equal(buf_z(&seen), "a.test b.test ");
+	assert_int_equal(leaf_cache_stats(f->cache).max, 4);
+}
+
 static void a_bad_name_is_not_kept(void **state)
 {
 	struct fixture *f = *state;
 
 	assert_null(leaf_cache_get(f->cache, STR("a..test"), NULL));
-	assert_stats(f, 0, 0, 1);
+	assert_stats(f, 0, 0, 0);
 }
 
 static void an_identity_outlives_the_cache(void **state)
@@ -176,6 +197,7 @@ int main(void)
 		TEST(many_names_stay_within_the_maximum),
 		TEST(a_leaf_is_renewed_a_day_before_its_end),
 		TEST(the_last_day_of_the_ca_is_no_storm),
+		TEST(what_is_kept_is_shown_last_used_first),
 		TEST(a_bad_name_is_not_kept),
 		TEST(an_identity_outlives_the_cache),
 	};
