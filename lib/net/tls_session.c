@@ -179,8 +179,8 @@ static void keep(struct tls *t)
 	struct tls_resume *r = &t->resume;
 
 	if (r->all && r->generation == r->all->generation)
-		tls_sessions_put(r->all, r->scope, t->host,
-				 t->ssl.MBEDTLS_PRIVATE(session), r->trusted_until, time(NULL));
+		tls_sessions_put(r->all, r->scope, t->host, t->ssl.MBEDTLS_PRIVATE(session),
+				 r->trusted_until, time(NULL));
 }
 
 /*
