@@ -262,6 +262,7 @@ $(O)/lint/%.tidy: %.c $(O)/obj/asan/%.o .clang-tidy scripts/analyzer_hints.h
 $(O)/bench/%: $(O)/obj/musl/tests/bench/%.o $$(call layer_archives,musl,backend) | $(version_musl)
 	$(call link,musl)
 bench: all $(BENCHES:%=$(O)/bench/%)
+	-scripts/bootstrap bench
 	tests/bench/run --out $(O)
 demo:
 	scripts/bootstrap
