@@ -100,8 +100,8 @@ class Wire:
         if isinstance(self.sock, ssl.SSLSocket):
             try:
                 self.sock.unwrap()
-            except OSError:
-                pass  # the peer need not answer in kind
+            except (OSError, ValueError):
+                pass  # the peer need not answer in kind, and the record may be over
         self.close()
 
     def reset(self):

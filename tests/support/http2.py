@@ -16,7 +16,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from . import client, http1, upstream
+from . import client, frames, http1, upstream
 
 CONFIG = {"header_encoding": "utf-8", "validate_outbound_headers": False, "normalize_outbound_headers": False,
           "validate_inbound_headers": True}
@@ -140,13 +140,12 @@ class Client(Peer):
     def get(self, path="/echo", **more):
         return self.finish(self.start(path, **more))[0]
 
-    def raw_headers(self, stream, fields, flags=0x5):
-        """HEADERS of any content, past all of h2's own checks: literal fields (RFC 7541 6.2.2)."""
-        block = b"".join(b"\0" + b"".join(_length(len(part)) + part for part in field) for field in fields)
-        self.raw_frame(1, flags, stream, block)
+    def raw_headers(self, stream, fields):
+        """A request without a body and with any fields, past all of h2's own checks."""
+        self.wire.send(frames.headers(frames.END_STREAM, stream, fields))
 
     def raw_frame(self, kind, flags, stream, payload=b""):
-        self.wire.send(len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload)
+        self.wire.send(frames.frame(kind, flags, stream, payload))
 
     def read_frames(self):
         """Frames as (type, flags, stream, payload) until the connection ends."""
@@ -157,15 +156,6 @@ class Client(Peer):
                     int.from_bytes(head[:3], "big"))
             except http1.Closed:
                 return
-
-
-def _length(n):
-    if n < 127:
-        return bytes([n])
-    out, n = bytes([127]), n - 127
-    while n >= 128:
-        out, n = out + bytes([n % 128 + 128]), n // 128
-    return out + bytes([n])
 
 
 class Exchange:
