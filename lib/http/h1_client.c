@@ -54,7 +54,9 @@ static void head(struct h1_conn *c, size_t n)
 		return;
 	}
 	status = c->msg.status;
-	if (status == 101 || (c->method == METHOD_CONNECT && status / 100 == 2)) {
+	if (status == 101) {
+		h1_conn_switch(c);
+	} else if (c->method == METHOD_CONNECT && status / 100 == 2) {
 		c->in_state = IN_TUNNEL;
 		c->close_after = true;
 	} else if (status >= 200) {

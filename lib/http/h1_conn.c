@@ -72,6 +72,7 @@ void h1_conn_open(struct h1_conn *c)
 	c->in_state = IN_HEAD;
 	c->out_state = OUT_HEAD;
 	c->paused = c->upgrade_asked = c->out_mute = c->was_high = c->drained = false;
+	c->switched = c->out_shut = false;
 	c->scanned = 0;
 	c->interims = 0;
 	msg_init(&c->msg, &c->arena);
@@ -103,7 +104,7 @@ static void exchange_over(struct h1_conn *c)
 	if (c->client && (c->data.n > 0 || filter_pending(c->f)))
 		c->close_after = true;
 	forget_exchange(c);
-	if (!c->close_after && !c->draining) {
+	if (!c->close_after && !c->draining && !c->switched) {
 		h1_conn_set_phase(c, H1_IDLE);
 		c->role->idle(c);
 	} else if (c->server && !c->in_eof) {
@@ -129,6 +130,27 @@ static bool step_idle(struct h1_conn *c)
 	return false;
 }
 
+void h1_conn_switch(struct h1_conn *c)
+{
+	struct msg raw = { .framing = BODY_UNTIL_CLOSE };
+
+	c->switched = true;
+	c->in_state = IN_BODY;
+	h1_body_init(&c->body, &raw);
+	c->out_framing = BODY_UNTIL_CLOSE;
+}
+
+/* The peer is to see the end of what we send now, not when its own direction ends too. */
+static void shut_direction(struct h1_conn *c)
+{
+	if (!c->switched || c->out_shut || c->write_blocked)
+		return;
+	if (filter_shutdown(c->f, NULL) == FILTER_NOT_YET)
+		c->write_blocked = true;
+	else
+		c->out_shut = true; /* a peer who cannot be told is gone and needs no word */
+}
+
 static bool step_open(struct h1_conn *c)
 {
 	bool moved = h1_input_step(c);
@@ -137,7 +159,10 @@ static bool step_open(struct h1_conn *c)
 		flush(c);
 	if (c->phase != H1_OPEN || moved)
 		return true;
-	if (c->out_state != OUT_DONE || c->out.len > 0 || !c->role->over(c))
+	if (c->out_state != OUT_DONE || c->out.len > 0)
+		return false;
+	shut_direction(c);
+	if ((c->switched && !c->out_shut) || !c->role->over(c))
 		return false;
 	exchange_over(c);
 	return true;
@@ -362,12 +387,18 @@ static void give_drain(struct h1_conn *c)
 		h->on_drain(c->stream.arg);
 }
 
-/* In order (err is NULL) or not, which makes no difference once our message is received. */
+/*
+ * In order (err is NULL) or not, which makes no difference once our message is received; nor after a
+ * switch: WebSocket says by itself whether it ended well, and how its peers close matters to nobody
+ * (RFC 6455 7.1.1, 7.1.5).
+ */
 static void input_ended(struct h1_conn *c, const struct err *err)
 {
+	const bool done = c->switched || (c->client && c->in_state == IN_DONE);
+
 	c->in_eof = true;
 	c->broken = err != NULL;
-	if (!err || (c->client && c->phase == H1_OPEN && c->in_state == IN_DONE))
+	if (!err || (c->phase == H1_OPEN && done))
 		run(c);
 	else if (c->phase == H1_SHUTDOWN || c->phase == H1_LINGER)
 		h1_conn_end(c, NULL);
@@ -429,11 +460,12 @@ static void on_event(void *arg, unsigned events)
 	pump(c, (events & (LOOP_READ | LOOP_HANGUP)) != 0);
 	/*
 	 * A hang-up is reported for ever. When nothing is to be read now, a server gives up; a
-	 * client may have part of a response waiting and looks again when it is wanted.
+	 * client may have part of a response waiting and looks again when it is wanted, as do both
+	 * after a switch.
 	 */
 	if (c->phase == H1_GONE || !(events & LOOP_HANGUP) || h1_input_wanted(c))
 		return;
-	if (c->server && c->phase == H1_OPEN) {
+	if (c->server && c->phase == H1_OPEN && !c->switched) {
 		c->broken = true;
 		(void)err_set(&err, E_IO, "the client closed the connection");
 		h1_conn_fail(c, &err);

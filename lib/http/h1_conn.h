@@ -50,8 +50,8 @@ struct h1_conn *h1_server_new(struct loop *l, struct filter *f, const struct h1_
 			      const struct h1_server_handler *h, void *arg);
 
 /*
- * Takes the stack out (after a CONNECT was answered with 200, or a 101): no more callbacks, the
- * connection frees itself after the round. Response bytes already queued are written first by the
+ * Takes the stack out (after a CONNECT was answered with 200): no more callbacks, the connection
+ * frees itself after the round. Response bytes already queued are written first by the
  * filter that is returned (it carries both the unread input and the unwritten output). Called from
  * on_request or later while that exchange is open; by a client from on_head or later. The descriptor
  * is not watched any more. Messages of the connection are valid until the end of the round.

@@ -26,7 +26,14 @@ enum h1_phase {
 	H1_LINGER,   /* reading until the peer has seen our last bytes (RFC 9112 9.6) */
 	H1_GONE,     /* freed after the round */
 };
-enum h1_in { IN_HEAD, IN_BODY, IN_DONE, IN_BAD, IN_TUNNEL };
+enum h1_in {
+	IN_HEAD,
+	IN_HELD, /* server: a switch was asked for; what follows is nothing until it is answered */
+	IN_BODY,
+	IN_DONE,
+	IN_BAD,
+	IN_TUNNEL,
+};
 enum h1_out { OUT_HEAD, OUT_BODY, OUT_DONE };
 enum h1_method { METHOD_OTHER, METHOD_HEAD, METHOD_CONNECT };
 
@@ -89,12 +96,14 @@ struct h1_conn {              /* lives as long as the connection */
 	struct msg msg, trailers;
 	unsigned interims;
 	bool upgrade_asked;
+	bool switched; /* by 101: both bodies are raw bytes from here on, each with its own end */
 
 	enum h1_out out_state;
 	enum body_framing out_framing;
 	uint64_t out_left; /* BODY_LENGTH */
 	bool out_mute;     /* a response that has no body whatever is sent */
 	bool out_broken;   /* client: nobody reads the request any more; it is dropped */
+	bool out_shut;     /* switched: our direction is ended */
 	struct buf out;
 	bool write_blocked;
 	bool was_high, drained;
@@ -115,6 +124,8 @@ void h1_conn_end(struct h1_conn *c, const struct err *err);
 void h1_conn_drop(struct h1_conn *c, bool tell);
 /* Clears what belonged to the last exchange and opens one. */
 void h1_conn_open(struct h1_conn *c);
+/* A 101 came or is to go: what both sides send from here on is bytes until they end. */
+void h1_conn_switch(struct h1_conn *c);
 /* The handler of the open exchange; one without functions when nobody knows of it. */
 const struct stream_handler *h1_conn_handler(const struct h1_conn *c);
 

@@ -69,7 +69,7 @@ ssize_t h1_input_fill(struct h1_conn *c, struct err *err)
 /* A request that is answered already is read past, whoever paused it. */
 static bool answered(const struct h1_conn *c)
 {
-	return c->server && c->out_state == OUT_DONE;
+	return c->server && c->out_state == OUT_DONE && !c->switched;
 }
 
 bool h1_input_wanted(const struct h1_conn *c)
@@ -86,6 +86,7 @@ bool h1_input_wanted(const struct h1_conn *c)
 		if (!c->paused || answered(c))
 			return true;
 		return c->server && c->in.len < PROXY_READ_SIZE; /* as below */
+	case IN_HELD:
 	case IN_DONE: /* to see the peer leave, and no more than one read of what it sends ahead */
 		return c->in.len < PROXY_READ_SIZE;
 	case IN_TUNNEL:
@@ -174,7 +175,7 @@ static bool step_in_body(struct h1_conn *c)
 
 	/* A message without further bytes ends even so: pausing holds back on_body only. */
 	if (c->paused && !answered(c) && c->body.state != H1_BODY_DONE) {
-		if (c->in_eof && c->server)
+		if (c->in_eof && c->server && !c->switched)
 			c->role->eof_after_message(c);
 		return false;
 	}
@@ -198,9 +199,18 @@ static bool step_in_body(struct h1_conn *c)
 
 static bool step_in_done(struct h1_conn *c)
 {
-	if (c->in_eof)
+	if (c->in_eof && !c->switched)
 		c->role->eof_after_message(c);
 	return false;
+}
+
+/* Whoever judges the request may decide that no switch was asked for, or answer something else. */
+static bool step_in_held(struct h1_conn *c)
+{
+	if (c->msg.upgrade.n > 0 && c->out_state == OUT_HEAD)
+		return step_in_done(c);
+	c->in_state = IN_BODY;
+	return true;
 }
 
 static bool step_in_bad(struct h1_conn *c)
@@ -218,8 +228,8 @@ static bool step_in_tunnel(struct h1_conn *c)
 bool h1_input_step(struct h1_conn *c)
 {
 	static h1_conn_fn *const steps[] = {
-		[IN_HEAD] = step_in_head, [IN_BODY] = step_in_body,     [IN_DONE] = step_in_done,
-		[IN_BAD] = step_in_bad,   [IN_TUNNEL] = step_in_tunnel,
+		[IN_HEAD] = step_in_head, [IN_HELD] = step_in_held, [IN_BODY] = step_in_body,
+		[IN_DONE] = step_in_done, [IN_BAD] = step_in_bad,   [IN_TUNNEL] = step_in_tunnel,
 	};
 	return steps[c->in_state](c);
 }

@@ -25,6 +25,12 @@ static void bad_head(struct h1_conn *c, const struct err *err)
 		h1_conn_fail(c, err);
 }
 
+/* To a request with a body the answer would come before or after that body, and nobody knows which. */
+static bool may_switch(const struct h1_conn *c)
+{
+	return c->msg.upgrade.n > 0 && c->msg.framing == BODY_NONE;
+}
+
 static void head(struct h1_conn *c, size_t n)
 {
 	struct err err = ERR_INIT;
@@ -40,7 +46,7 @@ static void head(struct h1_conn *c, size_t n)
 	else if (c->msg.form == TARGET_AUTHORITY)
 		c->method = METHOD_CONNECT;
 	h1_body_init(&c->body, &c->msg);
-	c->in_state = IN_BODY;
+	c->in_state = may_switch(c) ? IN_HELD : IN_BODY;
 	c->announced = true;
 	c->server->on_request(c->arg, &c->stream, &c->msg);
 }
@@ -53,7 +59,11 @@ static bool request_is_here(const struct h1_conn *c)
 {
 	if (c->in_state == IN_DONE)
 		return true;
-	return c->in_state == IN_BODY &&
+	/* What came before the switch was granted is no request and must not be taken for one. */
+	if (c->in_state == IN_HELD && c->msg.upgrade.n > 0 &&
+	    (h1_input_left(c) > 0 || filter_pending(c->f)))
+		return false;
+	return (c->in_state == IN_BODY || c->in_state == IN_HELD) &&
 	       (c->body.state == H1_BODY_DONE ||
 		(c->body.framing == BODY_LENGTH && c->body.left <= h1_input_left(c)));
 }
@@ -61,8 +71,7 @@ static bool request_is_here(const struct h1_conn *c)
 /* How the body goes to this client; sets out->framing as it is to be announced. */
 static void choose_framing(struct h1_conn *c, const struct msg *m, struct msg *out)
 {
-	const bool tunnel =
-		m->status == 101 || (c->method == METHOD_CONNECT && m->status / 100 == 2);
+	const bool tunnel = c->method == METHOD_CONNECT && m->status / 100 == 2;
 
 	c->out_mute = tunnel || c->method == METHOD_HEAD || m->status == 204 || m->status == 304;
 	if (tunnel) {
@@ -85,13 +94,22 @@ static void choose_framing(struct h1_conn *c, const struct msg *m, struct msg *o
 
 static const char *connection_option(const struct h1_conn *c, const struct msg *m)
 {
-	if (m->status == 101)
-		return "upgrade";
 	if (c->method == METHOD_CONNECT && m->status / 100 == 2)
 		return NULL;
 	if (c->close_after)
 		return "close";
 	return c->msg.version == HTTP_1_0 ? "keep-alive" : NULL;
+}
+
+static int write_switch(struct h1_conn *c, const struct msg *m, struct err *err)
+{
+	if (c->in_state != IN_HELD || c->msg.upgrade.n == 0)
+		return err_set(err, E_BAD, "a switch of protocols that was not asked for");
+	if (h1_write_response(&c->out, m, "upgrade", err) < 0)
+		return -1;
+	h1_conn_switch(c);
+	c->out_state = OUT_BODY;
+	return 0;
 }
 
 static int write_head(struct h1_conn *c, const struct msg *m, struct err *err)
@@ -104,8 +122,8 @@ static int write_head(struct h1_conn *c, const struct msg *m, struct err *err)
 			return 0;
 		return h1_write_response(&c->out, m, NULL, err);
 	}
-	if (m->status == 101 && c->msg.upgrade.n == 0)
-		return err_set(err, E_BAD, "a switch of protocols that was not asked for");
+	if (m->status == 101)
+		return write_switch(c, m, err);
 	if (c->draining || !c->msg.keep_alive || !request_is_here(c))
 		c->close_after = true;
 	choose_framing(c, m, &out);
@@ -126,7 +144,7 @@ static void eof_after_message(struct h1_conn *c)
 
 static bool over(const struct h1_conn *c)
 {
-	return c->in_state == IN_DONE || c->close_after;
+	return c->in_state == IN_DONE || (c->close_after && !c->switched);
 }
 
 static void idle(struct h1_conn *c)

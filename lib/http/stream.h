@@ -11,6 +11,12 @@
  * or not at all, without on_body; on_done comes even if on_end never did. Client side: when the
  * response is complete (on_end) and the server reads no more, what is still sent is dropped;
  * on_done comes after stream_end as usual, or the caller aborts.
+ *
+ * Switching protocols. A request with m->upgrade may be answered with 101 (an extended CONNECT of
+ * HTTP/2 too, which then says 200). From there on both bodies are raw bytes; each direction ends by
+ * itself, and the stream is over when both have. Until then the server side gives neither body nor
+ * end of the request, and the client side takes none; what the client sent early is given after the
+ * 101. With any other answer the request had no body; early bytes are dropped.
  */
 #ifndef BOTTLE_HTTP_STREAM_H
 #define BOTTLE_HTTP_STREAM_H
@@ -29,8 +35,8 @@ struct stream_handler {
 	/* Server side: the request was announced by the connection's on_request, so this is client
 	 * side only: interim (1xx, several) and final response heads. `m` is valid until
 	 * on_done/on_fail, an interim one during the call; the handler may edit it. When no body
-	 * follows on_end is still called, except after 101 and after a 2xx to CONNECT: then the
-	 * connection is to be taken. */
+	 * follows on_end is still called, except after a 2xx to CONNECT: then the connection is to
+	 * be taken. */
 	void (*on_head)(void *arg, struct msg *m);
 	void (*on_body)(void *arg, struct str piece); /* valid during the call */
 	void (*on_end)(void *arg,

@@ -696,41 +696,6 @@ static void test_connect_refused(void **state)
 	wire_expect(&w, "head(403) body(no) end done idle");
 }
 
-static void test_take_upgrade(void **state)
-{
-	struct msg m = wire_request(&w, "GET", "/ws");
-
-	(void)state;
-	m.upgrade = STR("websocket");
-	stream = h1_client_start(conn, &taker, NULL);
-	assert_int_equal(stream_head(stream, &m, NULL), 0);
-	assert_int_equal(stream_end(stream, NULL, NULL), 0);
-	assert_string_equal(wire_recv(&w), "GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n"
-					   "Connection: upgrade\r\n\r\n");
-	wire_send(&w, "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
-		      "frame");
-	wire_expect(&w, "take(101)");
-	expect_tunnel("frame");
-}
-
-static void test_take_upgrade_later(void **state)
-{
-	struct msg m = wire_request(&w, "GET", "/ws");
-
-	(void)state;
-	m.upgrade = STR("websocket");
-	stream = h1_client_start(conn, &wire_notes, &w);
-	assert_int_equal(stream_head(stream, &m, NULL), 0);
-	assert_int_equal(stream_end(stream, NULL, NULL), 0);
-	(void)wire_recv(&w);
-	wire_send(&w, "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
-		      "frame\n");
-	wire_expect(&w, "head(101)");
-	taken = h1_conn_take(conn);
-	conn = NULL;
-	expect_tunnel("frame\n");
-}
-
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
@@ -767,8 +732,6 @@ int main(void)
 		TEST(test_take_connect),
 		TEST(test_take_later),
 		TEST(test_connect_refused),
-		TEST(test_take_upgrade),
-		TEST(test_take_upgrade_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1203,29 +1203,6 @@ static void test_take_later(void **state)
 	filter_free(taken);
 }
 
-static void take_101(void)
-{
-	struct msg m = wire_response(&w, 101);
-
-	m.upgrade = STR("websocket");
-	assert_int_equal(stream_head(stream, &m, NULL), 0);
-	taken = h1_conn_take(conn);
-	conn = NULL;
-}
-
-static void test_take_upgrade(void **state)
-{
-	(void)state;
-	in_request = take_101;
-	wire_send(&w,
-		  "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
-		  "frames");
-	assert_string_equal(wire_recv(&w), "HTTP/1.1 101 R\r\nUpgrade: websocket\r\n"
-					   "Connection: upgrade\r\n\r\n");
-	expect_read(taken, "frames");
-	filter_free(taken);
-}
-
 /* The socket is full: what was queued goes out before anything the new owner writes, also if it
  * only listens. */
 static void fill_and_take(void)
@@ -1386,7 +1363,6 @@ int main(void)
 		TEST(test_tunnel_not_taken),
 		TEST(test_connect_refused),
 		TEST(test_take_later),
-		TEST(test_take_upgrade),
 		TEST(test_take_with_output),
 		TEST(test_take_with_output_only),
 		TEST(test_drain_idle),
