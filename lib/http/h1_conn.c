@@ -388,9 +388,9 @@ static void give_drain(struct h1_conn *c)
 }
 
 /*
- * In order (err is NULL) or not, which makes no difference once our message is received; nor after a
- * switch: WebSocket says by itself whether it ended well, and how its peers close matters to nobody
- * (RFC 6455 7.1.1, 7.1.5).
+ * In order (err is NULL) or not, which makes no difference once our message is received; nor after
+ * a switch: WebSocket says by itself whether it ended well, and how its peers close matters to
+ * nobody (RFC 6455 7.1.1, 7.1.5).
  */
 static void input_ended(struct h1_conn *c, const struct err *err)
 {

@@ -25,7 +25,8 @@ static void bad_head(struct h1_conn *c, const struct err *err)
 		h1_conn_fail(c, err);
 }
 
-/* To a request with a body the answer would come before or after that body, and nobody knows which. */
+/* To a request with a body the answer would come before or after that body, and nobody knows which.
+ */
 static bool may_switch(const struct h1_conn *c)
 {
 	return c->msg.upgrade.n > 0 && c->msg.framing == BODY_NONE;

@@ -55,7 +55,8 @@ struct h2_stream { /* lives until the end of the round in which it was over */
 	struct arena arena;
 	struct msg msg, trailers;
 	unsigned interims;
-	bool is_head; /* the request's method is HEAD */
+	bool is_head;  /* the request's method is HEAD */
+	bool switched; /* an extended CONNECT was granted: each direction ends by itself */
 
 	enum h2_out out_state;
 	bool out_mute;   /* a message that has no body whatever is sent */

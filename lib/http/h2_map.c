@@ -274,6 +274,8 @@ static int finish_protocol(struct h2_head *h, struct err *err)
 		return err_set(err, E_BAD, ":protocol without CONNECT");
 	if (!http_is_token(h->pseudo[H2_PROTOCOL]) || !h->pseudo[H2_AUTHORITY].p)
 		return err_set(err, E_BAD, "an extended CONNECT that is not complete");
+	if (h->length.p)
+		return err_set(err, E_BAD, "CONNECT with a body");
 	h->m->upgrade = h->pseudo[H2_PROTOCOL];
 	h->m->extended_connect = true;
 	h->m->method = STR("GET");

@@ -43,7 +43,7 @@ void h2_server_head(struct h2_stream *s, bool end_stream)
 		h2_stream_input_end(s);
 }
 
-int h2_server_write_head(struct h2_stream *s, const struct msg *m, struct err *err)
+static int write_head(struct h2_stream *s, const struct msg *m, struct err *err)
 {
 	const nghttp2_data_provider2 source = h2_stream_source();
 	const bool interim = m->status < 200;
@@ -76,6 +76,31 @@ int h2_server_write_head(struct h2_stream *s, const struct msg *m, struct err *e
 	s->out_left = counted ? m->length : 0;
 	s->out_state = H2_OUT_BODY;
 	return 0;
+}
+
+/*
+ * RFC 8441 5: a 2xx opens the tunnel, which is what 101 means in a message. Another 2xx would open
+ * one by mistake.
+ */
+static int grant(struct h2_stream *s, const struct msg *m, struct err *err)
+{
+	struct msg out = *m;
+
+	if (m->status != 101)
+		return err_set(err, E_BAD, "an answer that would open a tunnel");
+	out.status = 200;
+	out.framing = BODY_CHUNKED;
+	if (write_head(s, &out, err) < 0)
+		return -1;
+	s->switched = true;
+	return 0;
+}
+
+int h2_server_write_head(struct h2_stream *s, const struct msg *m, struct err *err)
+{
+	if (s->msg.extended_connect && (m->status == 101 || m->status / 100 == 2))
+		return grant(s, m, err);
+	return write_head(s, m, err);
 }
 
 struct h2_conn *h2_server_new(struct loop *l, struct filter *f, const struct h1_timeouts *t,

@@ -374,18 +374,19 @@ static nghttp2_session_callbacks *callbacks(void)
 
 static void announce(nghttp2_session *session, bool server)
 {
-	/* The first is for servers, the second for clients (RFC 9113 6.5.2). */
+	/* The first is for servers, the last for clients (RFC 9113 6.5.2), who may be told of
+	 * extended CONNECT (RFC 8441 3). */
 	const nghttp2_settings_entry all[] = {
 		{ NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, server ? H2_STREAMS_MAX : 0 },
 		{ NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
 		  server ? H2_SERVER_WINDOW : H2_CLIENT_WINDOW },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_HEAD_MAX },
 		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
-		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
+		server ? (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 }
+		       : (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
 	};
 
-	if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, all,
-				    ARRAY_LEN(all) - (server ? 1 : 0)) != 0 ||
+	if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, all, ARRAY_LEN(all)) != 0 ||
 	    nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, H2_CONN_WINDOW) !=
 		    0)
 		abort();

@@ -111,10 +111,20 @@ void h2_stream_reset(struct h2_stream *s, uint32_t code)
 
 /* --- incoming ------------------------------------------------------------------------------- */
 
-/* Nobody wants the rest of the message: it is answered already, or broken. */
+/* A switch was asked for: what follows is nothing until that is answered. */
+static bool is_held(const struct h2_stream *s)
+{
+	return s->msg.extended_connect && s->out_state == H2_OUT_HEAD;
+}
+
+/* Nobody wants the rest of the message: it is answered already, or broken, or never was one. */
 static bool read_past(const struct h2_stream *s)
 {
-	return s->in_state != H2_IN_BODY || (s->c->server && s->out_state == H2_OUT_DONE);
+	if (s->in_state != H2_IN_BODY)
+		return true;
+	if (s->msg.extended_connect)
+		return !s->switched && !is_held(s);
+	return s->c->server && s->out_state == H2_OUT_DONE;
 }
 
 static void give_piece(struct h2_stream *s, struct str piece)
@@ -164,7 +174,7 @@ void h2_stream_input(struct h2_stream *s, struct str piece)
 		return;
 	} else if (s->in_counted && piece.n > s->in_left) {
 		(void)err_set(&err, E_BAD, "a body longer than announced");
-	} else if (s->paused || s->in.len > 0) {
+	} else if (s->paused || is_held(s) || s->in.len > 0) {
 		s->in_left -= s->in_counted ? piece.n : 0;
 		if (buf_add(&s->in, piece, &err) == 0)
 			return;
@@ -186,7 +196,7 @@ void h2_stream_input_end(struct h2_stream *s)
 	if (!read_past(s) && s->in_counted && s->in_left > 0) {
 		(void)err_set(&err, E_BAD, "a body shorter than announced");
 		h2_stream_bad_body(s, &err);
-	} else if (s->in.len == 0 && s->in_state != H2_IN_BAD) {
+	} else if (s->in.len == 0 && s->in_state != H2_IN_BAD && !is_held(s)) {
 		message_complete(s);
 	} else {
 		h2_conn_wake(s->c);
@@ -215,6 +225,8 @@ static bool step_in(struct h2_stream *s)
 {
 	bool moved = false;
 
+	if (is_held(s))
+		return false;
 	while (!s->gone && s->in.len > 0 && (!s->paused || read_past(s))) {
 		struct str piece = str_sub(buf_str(&s->in), 0, PROXY_READ_SIZE);
 
@@ -314,7 +326,7 @@ static bool is_over(const struct h2_stream *s)
 	const bool sent = s->end_sent && s->c->out_written >= s->end_at;
 
 	return s->out_state == H2_OUT_DONE && (sent || s->out_broken) &&
-	       (s->in_state == H2_IN_DONE || s->c->server);
+	       (s->in_state == H2_IN_DONE || (s->c->server && !s->switched));
 }
 
 static bool step_over(struct h2_stream *s)

@@ -137,8 +137,7 @@ static void switched_client(struct filter *f)
 }
 
 static void (*const switched[])(struct filter *) = { switched_server, switched_client };
-#define EACH_ROLE(i) \
-	for (size_t i = 0; i < ARRAY_LEN(switched); close_all(), i++)
+#define EACH_ROLE(i) for (size_t i = 0; i < ARRAY_LEN(switched); close_all(), i++)
 
 /* --- bytes both ways ------------------------------------------------------------------------ */
 
@@ -146,7 +145,8 @@ static void (*const switched[])(struct filter *) = { switched_server, switched_c
 static void test_raw(void **state)
 {
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		switched[i](wire_unix(&w));
 		wire_send(&w, GET);
 		wire_expect(&w, "body(GET /x HTTP/1.1\r\nHost: a\r\n\r\n)");
@@ -340,7 +340,8 @@ static void test_client_unasked(void **state)
 static void test_peer_ends_first(void **state)
 {
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		switched[i](wire_unix(&w));
 		wire_send(&w, "last");
 		assert_int_equal(shutdown(w.peer, SHUT_WR), 0);
@@ -359,7 +360,8 @@ static void test_peer_ends_first(void **state)
 static void test_we_end_first(void **state)
 {
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		switched[i](wire_unix(&w));
 		say("bye");
 		end();
@@ -381,13 +383,14 @@ static void test_end_behind_a_full_socket(void **state)
 	static char filler[KIB(64)];
 
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		size_t sent = 0;
 
 		switched[i](wire_unix(&w));
 		while (stream_queued(stream) < KIB(256)) {
-			assert_int_equal(
-				stream_body(stream, str_mem(filler, sizeof(filler)), NULL), 0);
+			assert_int_equal(stream_body(stream, str_mem(filler, sizeof(filler)), NULL),
+					 0);
 			sent += sizeof(filler);
 			wire_spin(&w);
 		}
@@ -407,11 +410,11 @@ static void test_peer_resets(void **state)
 	const struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		switched[i](wire_tcp(&w));
 		wire_send(&w, "last");
-		assert_int_equal(
-			setsockopt(w.peer, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+		assert_int_equal(setsockopt(w.peer, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
 		wire_close(&w);
 		wire_spin(&w);
 		wire_expect(&w, "body(last) end");
@@ -457,7 +460,8 @@ static void test_client_leaves_before_the_answer(void **state)
 static void test_abort(void **state)
 {
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		switched[i](wire_tcp(&w));
 		stream_abort(stream);
 		(void)wire_recv(&w);
@@ -494,7 +498,8 @@ static size_t given(void)
 static void test_back_pressure(void **state)
 {
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		size_t sent;
 
 		switched[i](wire_unix(&w));
@@ -517,7 +522,8 @@ static void test_back_pressure(void **state)
 static void test_paused_and_gone(void **state)
 {
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		switched[i](wire_unix(&w));
 		stream_pause(stream, true);
 		wire_send(&w, "last");
@@ -540,7 +546,8 @@ static void pass(int ms)
 static void test_idle(void **state)
 {
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		const int most = wire_timeouts.idle - 1;
 
 		switched[i](wire_unix(&w));
@@ -575,7 +582,8 @@ static void test_idle_before_the_answer(void **state)
 static void test_drain(void **state)
 {
 	(void)state;
-	EACH_ROLE(i) {
+	EACH_ROLE(i)
+	{
 		switched[i](wire_unix(&w));
 		h1_conn_drain(conn);
 		wire_send(&w, "on");

@@ -294,6 +294,8 @@ static void test_connect(void **state)
 	assert_int_equal(m.form, TARGET_ORIGIN);
 	refuse(":method: CONNECT|:protocol: websocket|:authority: a:443");
 	refuse(":method: CONNECT|:protocol: a b|:scheme: https|:authority: a|:path: /");
+	refuse(":method: CONNECT|:protocol: websocket|:scheme: https|:authority: a|:path: /|"
+	       "content-length: 0");
 	refuse(GET "|:protocol: websocket");
 }
 
