@@ -16,7 +16,8 @@ import pytest
 REPO = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests"))
 
-from support import certs, paths, upstream  # noqa: E402
+from support import certs, http2, paths, upstream  # noqa: E402
+from support.agent import Agent  # noqa: E402
 from support.proxy import EgressProxy  # noqa: E402
 
 LIMIT_SECONDS = 60
@@ -151,6 +152,24 @@ def start_upstream(pki, tmp_path):
 
 
 @pytest.fixture
+def start_h2(pki, tmp_path):
+    """start_h2("api.test") runs an upstream that speaks HTTP/2 only."""
+    running = []
+
+    def start(name):
+        server = http2.Upstream(certs.make("valid", pki.root, name), tmp_path, host=upstream.free_loopback(), port=443)
+        server.name = name
+        server.__enter__()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.__exit__(None, None, None)
+        assert not server.errors, server.errors
+
+
+@pytest.fixture
 def start_proxy(pki):
     """start_proxy(routes=[...], upstreams=[...]) runs an egress-proxy that knows and trusts these upstreams."""
     running = []
@@ -173,6 +192,18 @@ def start_proxy(pki):
             errors.append(e)
     if errors:
         raise errors[0]
+
+
+@pytest.fixture
+def agent_of(pki, tmp_path):
+    """agent_of(proxy) is set up as an agent behind it."""
+    return lambda proxy: Agent(proxy, pki.bottle_cert, tmp_path)
+
+
+@pytest.fixture
+def agent(proxy, agent_of):
+    """An agent behind the `proxy` of the test's own module."""
+    return agent_of(proxy)
 
 
 @pytest.fixture

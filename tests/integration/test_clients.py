@@ -1,18 +1,20 @@
-"""Real clients through the real proxy: interception, credentials, refusals, as an agent's own tools see them."""
+"""Command-line clients through the proxy, as an agent runs them: interception, credentials, refusals."""
 
 import hashlib
 import json
 import os
+import random
 import subprocess
-import textwrap
 
 import pytest
 
 from support import gitweb
+from support.agent import assert_injected
 
 TOKEN = "correct-horse-battery-staple"
+CREDENTIAL = f"Bearer {TOKEN}"
 AUTH = {"host": "api.test", "auth_scheme": "Bearer", "token_env": "EGRESS_PROXY_TOKEN_0",
-        "path_allowlist": ["/echo", "/download", "/chunked", "/hints", "/redirect"]}
+        "path_allowlist": ["/echo", "/download", "/chunked", "/hints", "/redirect", "/file"]}
 
 
 @pytest.fixture
@@ -26,30 +28,8 @@ def proxy(start_proxy, api):
 
 
 @pytest.fixture
-def environment(proxy, pki):
-    """What a bottle gives its agent (spec 1.3)."""
-    trust = {name: str(pki.bottle_cert) for name in (
-        "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT")}
-    proxies = {name: proxy.url for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")}
-    return os.environ | trust | proxies | {
-        "NO_PROXY": "localhost,127.0.0.1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_TERMINAL_PROMPT": "0", "HOME": "/nonexistent",
-    }
-
-
-@pytest.fixture
-def run(environment):
-    def run(*argv, input=None, code=0, text=True, cwd=None):
-        done = subprocess.run([str(a) for a in argv], env=environment, input=input, capture_output=True, text=text,
-                              timeout=40, cwd=cwd)
-        assert done.returncode == code, f"{argv[0]}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-    return run
-
-
-def assert_credential_arrived(api, count=1):
-    assert len(api.requests) == count
-    assert all(r.all("authorization") == [f"Bearer {TOKEN}"] for r in api.requests)
+def run(agent):
+    return agent.run
 
 
 class TestCurl:
@@ -57,29 +37,29 @@ class TestCurl:
         require("curl")
         seen = json.loads(run("curl", "-sS", "--fail", "https://api.test/echo?a=b"))
         assert seen["target"] == "/echo?a=b"
-        assert_credential_arrived(api)
+        assert_injected(api, CREDENTIAL)
 
     def test_own_authorization_does_not_leave(self, run, api):
         run("curl", "-sS", "--fail", "-u", "me:mine", "-H", "x-api-key: mine", "-b", "s=mine", "https://api.test/echo")
-        assert_credential_arrived(api)
+        assert_injected(api, CREDENTIAL)
         assert not api.requests[0].get("x-api-key") and not api.requests[0].get("cookie")
 
     def test_proxy_credentials_are_ignored(self, run, api):
         run("curl", "-sS", "--fail", "--proxy-user", "me:mine", "https://api.test/echo")
-        assert_credential_arrived(api)
+        assert_injected(api, CREDENTIAL)
         assert not api.requests[0].get("proxy-authorization")
 
     @pytest.mark.parametrize("version", ["--tlsv1.2 --tls-max 1.2", "--tlsv1.3"])
     def test_tls_versions(self, run, api, version):
         run("curl", "-sS", "--fail", *version.split(), "https://api.test/echo")
-        assert_credential_arrived(api)
+        assert_injected(api, CREDENTIAL)
 
     @pytest.mark.parametrize("how", [["-T", "-"], ["--data-binary", "@-"], ["--data-binary", "@-", "-H", "Expect: 100-continue"]])
     def test_upload(self, run, api, how):
         data = os.urandom(3_000_000)
         seen = json.loads(run("curl", "-sS", "--fail", *how, "https://api.test/echo", input=data, text=False))
         assert seen["length"] == len(data) and seen["sha256"] == hashlib.sha256(data).hexdigest()
-        assert_credential_arrived(api)
+        assert_injected(api, CREDENTIAL)
 
     def test_download(self, run, api):
         data = run("curl", "-sS", "--fail", "https://api.test/download/5000001", text=False)
@@ -91,18 +71,32 @@ class TestCurl:
         assert "200 OK" in out
         assert api.requests[0].method == "HEAD"
 
-    def test_resume(self, run, api):
-        def part(x):
-            assert x.request.get("range") == "bytes=3-"
-            x.respond(206, "Partial Content", [("Content-Range", "bytes 3-5/6")], b"def")
-        api.on("/download", part)
-        assert run("curl", "-sS", "--fail", "-C", "3", "https://api.test/download") == "def"
+    @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
+    def test_resume(self, agent, api, version):
+        """A download that breaks off fails, and goes on where it was."""
+        whole = random.Random(1).randbytes(1_000_000)
+
+        def serve(x):
+            if start := x.request.get("range"):
+                first = int(start.removeprefix("bytes=").removesuffix("-"))
+                x.respond(206, "Partial Content", [("Content-Range", f"bytes {first}-999999/1000000")], whole[first:])
+            else:
+                x.head(headers=[("Content-Length", len(whole)), ("Accept-Ranges", "bytes")])
+                x.send(whole[:400_000])
+                x.close()
+
+        api.on("/file", serve)
+        fetch = ["curl", "-sS", "--fail", version, "-o", "file", "-C", "-", "https://api.test/file"]
+        assert agent.call(*fetch).returncode in (18, 56, 92)
+        assert 0 < (agent.home / "file").stat().st_size < len(whole)
+        agent.run(*fetch)
+        assert (agent.home / "file").read_bytes() == whole
 
     def test_two_requests_one_connection(self, run, api):
         out = run("curl", "-sS", "--fail", "-w", "%{num_connects} ", "-o", "/dev/null", "https://api.test/echo",
                   "-o", "/dev/null", "https://api.test/echo")
         assert out == "1 0 "
-        assert_credential_arrived(api, 2)
+        assert_injected(api, CREDENTIAL, 2)
 
     def test_redirect_is_followed_by_the_client_and_judged_again(self, run, api, proxy):
         out = run("curl", "-sS", "-L", "https://api.test/redirect")
@@ -138,9 +132,69 @@ class TestCurl:
             assert json.loads(out)["target"] == "/echo?a"
 
 
+class TestWget:
+    """Debian's is built with GnuTLS, which has no variable for its trust: in a bottle the system's own bundle does."""
+
+    @pytest.fixture
+    def wget(self, agent, require):
+        require("wget")
+        return lambda *argv, **more: agent.run("wget", "-q", "-O", "-", "--ca-certificate", agent.ca_cert, *argv, **more)
+
+    def test_get(self, wget, api, proxy):
+        assert json.loads(wget("https://api.test/echo?a=b"))["target"] == "/echo?a=b"
+        assert_injected(api, CREDENTIAL)
+        proxy.wait_event(verdict="allow", host="api.test", path="/echo", status=200)
+
+    def test_upload(self, wget, agent, api):
+        data = os.urandom(3_000_000)
+        (agent.home / "data").write_bytes(data)
+        assert json.loads(wget("--post-file=data", "https://api.test/echo"))["sha256"] == hashlib.sha256(data).hexdigest()
+
+    def test_resume(self, wget, agent, api):
+        """wget itself goes on after a cut connection."""
+        whole = random.Random(2).randbytes(300_000)
+
+        def serve(x):
+            first = int((x.request.get("range") or "bytes=0-")[6:-1])
+            if first:
+                x.respond(206, "Partial Content", [("Content-Range", f"bytes {first}-299999/300000")], whole[first:])
+            else:
+                x.head(headers=[("Content-Length", len(whole)), ("Accept-Ranges", "bytes")])
+                x.send(whole[:100_000])
+                x.close()
+
+        api.on("/file", serve)
+        wget("--tries=3", "--waitretry=0", "-O", "file", "https://api.test/file")
+        assert (agent.home / "file").read_bytes() == whole
+
+    def test_refusal(self, wget, proxy):
+        out = wget("--content-on-error", "https://evil.example/", code=8)
+        assert json.loads(out)["error"]["reason"] == "host-not-allowed"
+        proxy.wait_event(verdict="block", reason="host-not-allowed", host="evil.example")
+
+
+class TestOpenssl:
+    """A TLS library by itself: one version each, the chain and the name verified strictly."""
+
+    @pytest.mark.parametrize("version", ["-tls1_2", "-tls1_3"])
+    @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+    def test_handshake(self, agent, api, proxy, require, version, protocol):
+        out = agent.run(require("openssl"), "s_client", "-proxy", "%s:%d" % proxy.address, "-connect", "api.test:443",
+                        "-servername", "api.test", "-verify_return_error", "-verify_hostname", "api.test", "-x509_strict",
+                        "-CAfile", agent.ca_cert, "-alpn", protocol, version)
+        assert f"ALPN protocol: {protocol}" in out and "Verify return code: 0 (ok)" in out
+        assert {"-tls1_2": "TLSv1.2", "-tls1_3": "TLSv1.3"}[version] in out
+
+    @pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
+    def test_old_versions_are_refused(self, agent, proxy, require, version):
+        done = agent.call(require("openssl"), "s_client", "-proxy", "%s:%d" % proxy.address, "-connect", "api.test:443",
+                          "-cipher", "DEFAULT@SECLEVEL=0", version)
+        assert done.returncode == 1 and "protocol version" in done.stderr
+
+
 class TestGit:
     @pytest.fixture
-    def forge(self, tmp_path, start_upstream, start_proxy, environment, require):
+    def forge(self, tmp_path, start_upstream, require):
         require("git")
         work, bare = tmp_path / "work", tmp_path / "srv" / "repo.git"
         git = ["git", "-c", "user.name=T", "-c", "user.email=t@example.test", "-c", "init.defaultBranch=main"]
@@ -153,11 +207,13 @@ class TestGit:
         subprocess.run([*git, "-C", bare, "config", "http.receivepack", "true"], check=True)
         server = start_upstream("forge.test")
         server.otherwise = gitweb.handler(bare.parent)
-        proxy = start_proxy(routes=[{"host": "forge.test", "auth_scheme": "Basic", "token_env": "EGRESS_PROXY_TOKEN_0"}],
-                            upstreams=[server], tokens={0: f"x-access-token:{TOKEN}"})
-        environment.update(HTTPS_PROXY=proxy.url, https_proxy=proxy.url)
-        server.bare, server.work, server.proxy = bare, work, proxy
+        server.bare, server.work = bare, work
         return server
+
+    @pytest.fixture
+    def proxy(self, start_proxy, forge):
+        return start_proxy(routes=[{"host": "forge.test", "auth_scheme": "Basic", "token_env": "EGRESS_PROXY_TOKEN_0"}],
+                           upstreams=[forge], tokens={0: f"x-access-token:{TOKEN}"})
 
     @pytest.mark.parametrize("protocol", ["0", "2"])
     def test_clone_and_fetch(self, run, forge, tmp_path, protocol):
@@ -166,7 +222,7 @@ class TestGit:
         run("git", "-C", tmp_path / "c", "-c", f"protocol.version={protocol}", "fetch", "-q")
         assert all(r.get("authorization", "").startswith("Basic ") for r in forge.requests)
 
-    def test_push_is_refused(self, run, forge, tmp_path):
+    def test_push_is_refused(self, run, forge, proxy, tmp_path):
         run("git", "clone", "-q", "https://forge.test/repo.git", tmp_path / "c")
         before = subprocess.check_output(["git", "-C", forge.bare, "rev-parse", "main"])
         seen = len(forge.requests)
@@ -175,96 +231,11 @@ class TestGit:
         run("git", "-C", tmp_path / "c", "push", "-q", "origin", "HEAD:main", code=128)
         assert len(forge.requests) == seen
         assert subprocess.check_output(["git", "-C", forge.bare, "rev-parse", "main"]) == before
-        forge.proxy.wait_event(verdict="block", reason="git-push-blocked")
+        proxy.wait_event(verdict="block", reason="git-push-blocked")
 
-
-NODE_GET = """
-// An https.request through CONNECT, as proxy-agent packages do it.
-const http = require("http"), tls = require("tls"), https = require("https");
-const proxy = new URL(process.env.HTTPS_PROXY), url = new URL(process.argv[2]);
-http.request({host: proxy.hostname, port: proxy.port, method: "CONNECT", path: url.hostname + ":443",
-              headers: {host: url.hostname + ":443"}})
-  .on("connect", (answer, socket) => {
-    if (answer.statusCode !== 200) throw new Error("CONNECT " + answer.statusCode);
-    const agent = new https.Agent();
-    agent.createConnection = () => tls.connect({socket, servername: url.hostname, ALPNProtocols: ["http/1.1"]});
-    const request = https.request(url, {method: process.argv[3], agent}, response => {
-        let body = "";
-        response.on("data", piece => body += piece);
-        response.on("end", () => console.log(JSON.stringify({status: response.statusCode, headers: response.headers,
-          trailers: response.trailers, authorized: response.socket.authorized, body})));
-      });
-    request.end(process.argv[4]);
-  }).on("error", e => { throw e; }).end();
-"""
-
-
-class TestNode:
-    @pytest.fixture
-    def get(self, run, tmp_path, require):
-        require("node")
-        script = tmp_path / "get.js"
-        script.write_text(NODE_GET)
-        return lambda url, method="GET", *body: json.loads(run("node", script, url, method, *body))
-
-    def test_get(self, get, api):
-        answer = get("https://api.test/echo")
-        assert answer["status"] == 200 and answer["authorized"]
-        assert_credential_arrived(api)
-
-    def test_post(self, get, api):
-        seen = json.loads(get("https://api.test/echo", "POST", "x" * 100_000)["body"])
-        assert seen["length"] == 100_000
-
-    def test_trailers(self, get):
-        answer = get("https://api.test/chunked")
-        assert answer["body"] == "one two three" and answer["trailers"] == {"x-sum": "13", "x-done": "yes"}
-
-    def test_refusal(self, get):
-        answer = get("https://evil.example/")
-        assert answer["status"] == 403 and answer["headers"]["bottle-block-reason"] == "host-not-allowed"
-
-
-PYTHON = {
-    "urllib": """
-        import sys, urllib.request
-        print(urllib.request.urlopen(sys.argv[1], timeout=20).read().decode())
-    """,
-    "http.client": """
-        import http.client, os, ssl, sys, urllib.parse
-        proxy, url = urllib.parse.urlsplit(os.environ["HTTPS_PROXY"]), urllib.parse.urlsplit(sys.argv[1])
-        c = http.client.HTTPSConnection(proxy.hostname, proxy.port, timeout=20, context=ssl.create_default_context())
-        c.set_tunnel(url.hostname, 443)
-        for _ in range(2):
-            c.request("GET", url.path)
-            body = c.getresponse().read()
-        print(body.decode())
-    """,
-    "requests": """
-        import requests, sys
-        with requests.Session() as s:
-            for _ in range(2):
-                r = s.get(sys.argv[1], timeout=20)
-                r.raise_for_status()
-        print(r.text)
-    """,
-}
-
-
-class TestPython:
-    @pytest.mark.parametrize("library, count", [("urllib", 1), ("http.client", 2), ("requests", 2)])
-    def test_get(self, run, api, library, count):
-        out = run("/usr/bin/python3", "-c", textwrap.dedent(PYTHON[library]), "https://api.test/echo")
-        assert json.loads(out)["method"] == "GET"
-        assert_credential_arrived(api, count)
-
-    def test_refusal_is_an_http_error_with_its_reason(self, run):
-        script = """
-            import sys, urllib.request, urllib.error
-            try:
-                urllib.request.urlopen(sys.argv[1], timeout=20)
-            except urllib.error.HTTPError as e:
-                print(e.code, e.headers["Bottle-Block-Reason"])
-        """
-        out = run("/usr/bin/python3", "-c", textwrap.dedent(script), "https://evil.example/")
-        assert out.strip() == "403 host-not-allowed"
+    def test_refusal(self, agent, proxy, tmp_path):
+        done = agent.call("git", "clone", "-q", "https://evil.example/repo.git", tmp_path / "c")
+        assert done.returncode == 128 and "The requested URL returned error: 403" in done.stderr
+        agent.env["GIT_CURL_VERBOSE"] = "1"
+        done = agent.call("git", "clone", "-q", "https://evil.example/repo.git", tmp_path / "c")
+        assert "bottle-block-reason: host-not-allowed" in done.stderr.lower()

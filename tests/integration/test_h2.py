@@ -27,23 +27,6 @@ def h1(start_upstream):
 
 
 @pytest.fixture
-def start_h2(pki, tmp_path):
-    running = []
-
-    def start(name):
-        server = http2.Upstream(certs.make("valid", pki.root, name), tmp_path, host=upstream.free_loopback(), port=443)
-        server.name = name
-        server.__enter__()
-        running.append(server)
-        return server
-
-    yield start
-    for server in running:
-        server.__exit__(None, None, None)
-        assert not server.errors, server.errors
-
-
-@pytest.fixture
 def h2(start_h2):
     """An upstream of HTTP/2 only."""
     return start_h2("api.test")
