@@ -12,3 +12,8 @@ if not BUILD.is_absolute():
 def applet(name):
     """The path of an applet in the build under test; it may not exist yet."""
     return BUILD / name
+
+
+def npm(name):
+    """A file of the clients that scripts/bootstrap takes from npm."""
+    return REPO / "build/cache/npm/node_modules" / name
