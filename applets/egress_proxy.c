@@ -15,9 +15,9 @@
 #include "base/mem.h"
 #include "base/version.h"
 #include "ca/ca.h"
+#include "egress_proxy_ctl.h"
 #include "net/tls.h"
 #include "proxy/config.h"
-#include "proxy/control.h"
 #include "proxy/proxy.h"
 #include "sys/fd.h"
 #include "sys/sandbox.h"
@@ -305,191 +305,7 @@ static int run_serve(const struct opts_result *in, struct err *err)
 	return res;
 }
 
-/* ---- ctl ---- */
-
-static const char *ctl_socket = "/run/bottle/egress-proxy.sock";
-
-static const struct opt ctl_opts[] = {
-	{ .name = "socket",
-	  .letter = 's',
-	  .type = OPT_STR,
-	  .out = &ctl_socket,
-	  .arg = "PATH",
-	  .help = "control socket (default /run/bottle/egress-proxy.sock)" },
-	{ .name = NULL },
-};
-
-/* Prints the whole answer or one member of it: text as it is, anything else as JSON. */
-static int ctl_print(const char *path, struct json *request, const char *only, struct err *err)
-{
-	auto_json struct json *req = request;
-	auto_json struct json *answer = control_call(path, req, err);
-	auto_buf out = BUF_INIT(2 * JSON_TEXT_MAX);
-	const struct json *shown;
-
-	if (!answer)
-		return -1;
-	shown = only ? json_get(answer, only) : answer;
-	if (json_kind(shown) == JSON_KIND_STR)
-		return applet_print(json_str(shown), err);
-	if (json_write(shown, true, &out, err) < 0 || buf_addc(&out, '\n', err) < 0)
-		return -1;
-	return applet_print(buf_str(&out), err);
-}
-
-static struct json *command(const char *name)
-{
-	struct json *req = json_new_object();
-
-	json_set_strz(req, "command", name);
-	return req;
-}
-
-static int run_status(const struct opts_result *in, struct err *err)
-{
-	(void)in;
-	return ctl_print(ctl_socket, command("status"), NULL, err);
-}
-
-static int run_metrics(const struct opts_result *in, struct err *err)
-{
-	(void)in;
-	return ctl_print(ctl_socket, command("metrics"), "metrics", err);
-}
-
-static int run_routes_get(const struct opts_result *in, struct err *err)
-{
-	(void)in;
-	return ctl_print(ctl_socket, command("routes get"), "routes", err);
-}
-
-static int run_routes_set(const struct opts_result *in, struct err *err)
-{
-	auto_buf text = BUF_INIT(YAML_TEXT_MAX);
-	struct json *req;
-
-	(void)in;
-	if (fd_read_all(STDIN_FILENO, &text, "stdin", err) < 0)
-		return -1;
-	req = command("routes set");
-	json_set(req, "routes", json_new_str(buf_str(&text)));
-	json_set_strz(req, "source", "stdin");
-	return ctl_print(ctl_socket, req, NULL, err);
-}
-
-static int run_token_set(const struct opts_result *in, struct err *err)
-{
-	auto_buf value = BUF_INIT_SECRET(TOKEN_VALUE_MAX + 1);
-	struct tokens probe = { NULL, 0 };
-	struct str v;
-	struct json *req;
-
-	if (fd_read_all(STDIN_FILENO, &value, "stdin", err) < 0)
-		return -1;
-	v = buf_str(&value);
-	if (str_ends(v, STR("\n"))) /* `echo TOKEN | …` */
-		v = str_sub(v, 0, v.n - 1);
-	/* Checked here first: the words of the JSON layer would not name the slot. */
-	if (tokens_set(&probe, str_of(in->operands[0]), v, err) < 0)
-		return -1;
-	tokens_fini(&probe);
-	req = command("token set");
-	json_set_strz(req, "slot", in->operands[0]);
-	json_set(req, "value", json_new_str(v));
-	return ctl_print(ctl_socket, req, NULL, err);
-}
-
-static int level_seconds = 60;
-
-static const struct opt level_opts[] = {
-	{ .name = "socket",
-	  .letter = 's',
-	  .type = OPT_STR,
-	  .out = &ctl_socket,
-	  .arg = "PATH",
-	  .help = "control socket (default /run/bottle/egress-proxy.sock)" },
-	{ .name = "for",
-	  .type = OPT_INT,
-	  .out = &level_seconds,
-	  .min = 1,
-	  .max = 3600,
-	  .arg = "SECONDS",
-	  .help = "how long debug lasts (default 60)" },
-	{ .name = NULL },
-};
-
-static int run_log_level(const struct opts_result *in, struct err *err)
-{
-	struct json *req = command("log-level");
-
-	json_set_strz(req, "level", in->operands[0]);
-	json_set(req, "seconds", json_new_int(level_seconds));
-	return ctl_print(ctl_socket, req, NULL, err);
-}
-
-static const struct command ctl_status = {
-	.spec = { .about = "Show the generation and hash of the live table, and what is missing.",
-		  .opts = ctl_opts,
-		  .example = "egress-proxy ctl status" },
-	.run = run_status,
-};
-static const struct command ctl_metrics = {
-	.spec = { .about = "Show the counters in Prometheus text form.",
-		  .opts = ctl_opts,
-		  .example = "egress-proxy ctl metrics" },
-	.run = run_metrics,
-};
-static const struct command ctl_routes_get = {
-	.spec = { .about = "Show the routes in force.",
-		  .opts = ctl_opts,
-		  .example = "egress-proxy ctl routes get" },
-	.run = run_routes_get,
-};
-static const struct command ctl_routes_set = {
-	.spec = { .about =
-			  "Replace the routes by the table on stdin. It is checked whole first; a bad "
-			  "one changes nothing.",
-		  .opts = ctl_opts,
-		  .example = "egress-proxy ctl routes set < routes.yaml" },
-	.run = run_routes_set,
-};
-static const struct command ctl_token_set = {
-	.spec = { .usage = "SLOT",
-		  .about = "Set or rotate a credential, its value on stdin.",
-		  .opts = ctl_opts,
-		  .operands_min = 1,
-		  .operands_max = 1,
-		  .example = "egress-proxy ctl token set EGRESS_PROXY_TOKEN_0 < token" },
-	.run = run_token_set,
-};
-static const struct command ctl_log_level = {
-	.spec = { .usage = "debug|info",
-		  .about = "Talk more, for a while.",
-		  .opts = level_opts,
-		  .operands_min = 1,
-		  .operands_max = 1,
-		  .example = "egress-proxy ctl log-level debug --for 60" },
-	.run = run_log_level,
-};
-static const struct command ctl_routes = {
-	.spec = { .usage = "get|set", .about = "Show or replace the live routes." },
-	.subs = (const struct command_entry[]){ { "get", &ctl_routes_get },
-						{ "set", &ctl_routes_set },
-						{ NULL, NULL } },
-};
-static const struct command ctl_token = {
-	.spec = { .usage = "set", .about = "Set a credential." },
-	.subs = (const struct command_entry[]){ { "set", &ctl_token_set }, { NULL, NULL } },
-};
-static const struct command ctl = {
-	.spec = { .usage = "COMMAND", .about = "See and change a running egress-proxy." },
-	.subs = (const struct command_entry[]){ { "status", &ctl_status },
-						{ "metrics", &ctl_metrics },
-						{ "routes", &ctl_routes },
-						{ "token", &ctl_token },
-						{ "log-level", &ctl_log_level },
-						{ NULL, NULL } },
-};
+/* ---- the command ---- */
 
 static const struct opt serve_opts[] = {
 	{ .name = "routes",
@@ -540,19 +356,19 @@ static const struct opt serve_opts[] = {
 	  .arg = "ADDR:PORT",
 	  .help = "serve /health and /metrics there" },
 	{ .name = "head-timeout",
-	  .type = OPT_INT,
+	  .type = OPT_SECONDS,
 	  .out = &opt.head_timeout,
 	  .min = 1,
 	  .max = 3600,
-	  .arg = "SECONDS",
-	  .help = "for a whole request head (default 60)" },
+	  .arg = "TIME",
+	  .help = "for a whole request head (default 60s)" },
 	{ .name = "idle-timeout",
-	  .type = OPT_INT,
+	  .type = OPT_SECONDS,
 	  .out = &opt.idle_timeout,
 	  .min = 1,
 	  .max = 7 * 86400,
-	  .arg = "SECONDS",
-	  .help = "for a stream silent in both directions (default 3600)" },
+	  .arg = "TIME",
+	  .help = "for a stream silent in both directions (default 1h)" },
 	{ .name = "bundle",
 	  .type = OPT_STR,
 	  .out = &opt.bundle,
@@ -571,8 +387,9 @@ const struct command applet_egress_proxy = {
 		.example = "echo '{\"routes\":[{\"host\":\"example.com\"}]}' > routes.json\n"
 			   "bottle-ca init --dir ca\n"
 			   "egress-proxy --routes routes.json --ca ca/ca-combined.pem &\n"
-			   "curl --proxy http://127.0.0.1:9099 --cacert ca/ca.pem https://example.com/",
+			   "curl --retry 1 --retry-connrefused --proxy http://127.0.0.1:9099 "
+			   "--cacert ca/ca.pem https://example.com/",
 	},
 	.run = run_serve,
-	.subs = (const struct command_entry[]){ { "ctl", &ctl }, { NULL, NULL } },
+	.subs = (const struct command_entry[]){ { "ctl", &egress_proxy_ctl }, { NULL, NULL } },
 };

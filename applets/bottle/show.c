@@ -89,20 +89,24 @@ static void note(void *user, const char *text)
 
 const struct progress show_progress = { .begin = begin, .done = done, .note = note };
 
-void show_age(int64_t since, char *buf, size_t size)
+void show_duration(int64_t seconds, char *buf, size_t size)
 {
-	int64_t age = since > 0 ? (int64_t)time(NULL) - since : -1;
 	static const struct {
 		int64_t seconds;
 		const char *unit;
 	} units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" } };
 
 	buf[0] = '\0';
-	for (size_t i = 0; age >= 0 && i < sizeof(units) / sizeof(units[0]); i++) {
-		if (age < units[i].seconds && units[i].seconds > 1)
+	for (size_t i = 0; seconds >= 0 && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (seconds < units[i].seconds && units[i].seconds > 1)
 			continue;
-		(void)snprintf(buf, size, "%lld %s", (long long)(age / units[i].seconds),
+		(void)snprintf(buf, size, "%lld %s", (long long)(seconds / units[i].seconds),
 			       units[i].unit);
 		return;
 	}
+}
+
+void show_age(int64_t since, char *buf, size_t size)
+{
+	show_duration(since > 0 ? (int64_t)time(NULL) - since : -1, buf, size);
 }

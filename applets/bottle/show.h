@@ -20,7 +20,9 @@ void show_heading(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* One line a step with its time; on a terminal the step under way is shown too. */
 extern const struct progress show_progress;
 
-/* "3 s", "5 min", "2 h", "4 d" since then; "" when unknown. */
+/* "3 s", "5 min", "2 h", "4 d"; "" when negative. */
+void show_duration(int64_t seconds, char *buf, size_t size);
+/* The same since then; "" when unknown. */
 void show_age(int64_t since, char *buf, size_t size);
 
 #endif

@@ -73,6 +73,12 @@
 #define EVENT_METHOD_MAX 64
 #define EVENT_PATH_MAX KIB(4)
 
+/* proxy: the control socket */
+#define CONTROL_CLIENTS_MAX 16
+#define CONTROL_TIMEOUT_MS (10 * 1000)
+#define CONTROL_LIST_MAX 1000          /* entries of one list: a few ms to make, 300 KiB of text */
+#define CONTROL_LEVEL_SECONDS_MAX 3600 /* so long another log level lasts */
+
 /* proxy: times, milliseconds */
 #define PROXY_HEAD_TIMEOUT_MS (60 * 1000)      /* a request head, from its first byte or accept */
 #define PROXY_HANDSHAKE_TIMEOUT_MS (30 * 1000) /* TLS on either side */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/mem.h"
 
 #define CUT_TAIL ",\"cut\":true"
 #define TAIL_MAX (sizeof(CUT_TAIL "}\n") - 1)
@@ -29,6 +30,29 @@ void log_init(const char *component, enum log_level level)
 void log_set_level(enum log_level level)
 {
 	state.level = level;
+}
+
+enum log_level log_get_level(void)
+{
+	return state.level;
+}
+
+static const char *const level_names[] = { "error", "warning", "info", "debug" };
+
+const char *log_level_name(enum log_level level)
+{
+	return level_names[level];
+}
+
+bool log_level_parse(struct str name, enum log_level *ret)
+{
+	for (size_t i = 0; i < ARRAY_LEN(level_names); i++) {
+		if (!str_eqz(name, level_names[i]))
+			continue;
+		*ret = (enum log_level)i;
+		return true;
+	}
+	return false;
 }
 
 bool log_enabled(enum log_level level)
@@ -58,13 +82,6 @@ static int write_all(int fd, struct str s, size_t *ret_done)
 }
 
 /* --- talk -------------------------------------------------------------------------------------- */
-
-static const char *level_name(enum log_level level)
-{
-	static const char *const names[] = { "error", "warning", "info", "debug" };
-
-	return names[level];
-}
 
 /*
  * Buffers here are large enough for what is always there, hence `(void)!`, which drops a result
@@ -106,7 +123,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	if (n < 0)
 		n = 0;
-	(void)!buf_addf(&line, NULL, "%s: %s: ", state.component, level_name(level));
+	(void)!buf_addf(&line, NULL, "%s: %s: ", state.component, log_level_name(level));
 	if ((size_t)n < sizeof(text)) {
 		add_visible(&line, str_mem(text, (size_t)n));
 	} else {

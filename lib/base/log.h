@@ -18,6 +18,11 @@ enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 /* `component` is kept by reference: a string literal. Default: "bottle", LOG_INFO. */
 void log_init(const char *component, enum log_level level);
 void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+/* "error", "warning", "info", "debug" */
+const char *log_level_name(enum log_level level);
+/* False: no level is called so. */
+bool log_level_parse(struct str name, enum log_level *ret);
 bool log_enabled(enum log_level level);
 /* "component: level: text\n" on stderr; control characters are shown as \xNN. */
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -89,6 +89,29 @@ static int parse_int(const char *text, int *ret)
 	return 0;
 }
 
+static int parse_seconds(const char *text, int *ret)
+{
+	static const struct {
+		char unit;
+		int seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+	struct str s = str_of(text);
+	uint64_t v;
+	int each = 1;
+
+	for (size_t i = 0; i < ARRAY_LEN(units) && s.n > 0; i++) {
+		if (s.p[s.n - 1] != units[i].unit)
+			continue;
+		each = units[i].seconds;
+		s = str_sub(s, 0, s.n - 1);
+		break;
+	}
+	if (str_to_u64(s, (uint64_t)(INT_MAX / each), &v) < 0)
+		return -1;
+	*ret = (int)v * each;
+	return 0;
+}
+
 static int store(const struct parser *p, const struct opt *o, const char *value, struct err *err)
 {
 	struct opt_list *list;
@@ -113,6 +136,14 @@ static int store(const struct parser *p, const struct opt *o, const char *value,
 		if (parse_int(value, &number) < 0 || number < o->min || number > o->max)
 			return err_set(err, E_USAGE,
 				       "%s: option '--%s' wants a number from %d to %d, not '%s'",
+				       p->command, o->name, o->min, o->max, value);
+		*(int *)o->out = number;
+		return 0;
+	case OPT_SECONDS:
+		if (parse_seconds(value, &number) < 0 || number < o->min || number > o->max)
+			return err_set(err, E_USAGE,
+				       "%s: option '--%s' wants a time from %d to %d seconds, such "
+				       "as 90s or 5m, not '%s'",
 				       p->command, o->name, o->min, o->max, value);
 		*(int *)o->out = number;
 		return 0;

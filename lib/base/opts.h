@@ -20,6 +20,7 @@ enum opt_type {
 	OPT_STR,      /* const char *, points into argv */
 	OPT_STR_LIST, /* struct opt_list, repeatable */
 	OPT_INT,      /* int, min..max */
+	OPT_SECONDS,  /* int, min..max: "90", "90s", "5m", "2h", "1d" */
 	OPT_OPTIONAL, /* const char *: `--cwd` gives "", `--cwd=bind` gives "bind" */
 };
 
@@ -33,7 +34,7 @@ struct opt {
 	char letter;      /* 0 = none */
 	enum opt_type type;
 	void *out;
-	int min, max;     /* OPT_INT */
+	int min, max;     /* OPT_INT, OPT_SECONDS */
 	const char *arg;  /* name of the value in help: "FILE" */
 	const char *help; /* one line */
 };

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/err.h"
@@ -58,6 +59,15 @@ struct filter {
 /* A TCP (or Unix) socket that is connected, or with a connect(2) in progress. Owns fd. */
 struct filter *filter_tcp(int fd, bool connecting);
 int filter_fd(const struct filter *top);
+/*
+ * What the kernel counts for a TCP socket: bytes ever, TLS and all, and how long nothing has moved.
+ * Zeros where it does not tell.
+ */
+struct tcp_usage {
+	uint64_t bytes_in, bytes_out;
+	int64_t idle_ms;
+};
+struct tcp_usage filter_tcp_usage(int fd);
 
 /* Brings the whole stack up, from the bottom. */
 enum filter_ready filter_handshake(struct filter *top, struct err *err);

@@ -1,7 +1,7 @@
 /* The bottom of every stack: a stream socket. */
 #include <errno.h>
+#include <linux/tcp.h> /* glibc's tcp_info lacks the byte counts */
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -17,6 +17,21 @@ struct tcp {
 	bool connecting;
 	bool shut;
 };
+
+struct tcp_usage filter_tcp_usage(int fd)
+{
+	struct tcp_info info = { .tcpi_state = 0 };
+	socklen_t len = sizeof(info);
+	uint32_t idle;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+		return (struct tcp_usage){ .idle_ms = 0 };
+	idle = info.tcpi_last_data_recv < info.tcpi_last_data_sent ? info.tcpi_last_data_recv
+								   : info.tcpi_last_data_sent;
+	return (struct tcp_usage){ .bytes_in = info.tcpi_bytes_received,
+				   .bytes_out = info.tcpi_bytes_acked,
+				   .idle_ms = idle };
+}
 
 /* The peer's doing is E_IO or E_TIMEOUT, whatever else went wrong is ours. */
 static int fail(struct err *err, const char *what, int e)

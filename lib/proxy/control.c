@@ -8,10 +8,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "proxy/session.h"
 #include "sys/fd.h"
-
-#define CONTROL_CLIENTS_MAX 16
-#define CONTROL_TIMEOUT_MS 10000
 
 /* One connection: reads a line, answers a line, closes. */
 struct caller {
@@ -31,7 +29,8 @@ struct control {
 	struct listener *listener;
 	struct caller *callers;
 	size_t count;
-	struct loop_timer level_timer;
+	struct loop_timer level_timer; /* runs while the level is not level_before */
+	enum log_level level_before;
 };
 
 static void reap(void *arg)
@@ -90,6 +89,7 @@ static void add_status(struct json *answer, const struct proxy *p)
 	json_set_strz(answer, "sha256", p->policy->routes->sha256);
 	json_set(answer, "connections", json_new_int((int64_t)p->metrics.connections_open));
 	json_set(answer, "draining", json_new_bool(p->draining));
+	json_set_strz(answer, "log_level", log_level_name(log_get_level()));
 }
 
 /* Slots that a route names and that hold no value: requests there are refused as
@@ -157,6 +157,68 @@ static int do_token_set(struct control *c, const struct json *req, struct json *
 	return 0;
 }
 
+static struct json *connection(const struct session *s)
+{
+	struct json *j = json_new_object();
+	struct session_info info;
+
+	session_describe(s, &info);
+	json_set_strz(j, "peer", info.peer);
+	json_set_strz(j, "state", info.state);
+	json_set_strz(j, "protocol", info.protocol);
+	json_set_strz(j, "to", info.to[0] ? info.to : NULL);
+	json_set(j, "age_ms", json_new_int(info.age_ms));
+	json_set(j, "idle_ms", json_new_int(info.idle_ms));
+	json_set(j, "bytes_in", json_new_int((int64_t)info.bytes_in));
+	json_set(j, "bytes_out", json_new_int((int64_t)info.bytes_out));
+	json_set(j, "exchanges", json_new_int((int64_t)info.exchanges));
+	json_set(j, "open", json_new_int(info.open));
+	return j;
+}
+
+static int do_connections(struct control *c, const struct json *req, struct json *answer,
+			  struct err *err)
+{
+	struct json *list = json_new_array();
+	int64_t limit = json_int(json_get(req, "limit"));
+
+	(void)err;
+	json_set(answer, "connections", json_new_int((int64_t)c->p->metrics.connections_open));
+	for (struct session *s = c->p->sessions; s; s = session_next(s)) {
+		if (json_len(list) >= CONTROL_LIST_MAX || (int64_t)json_len(list) >= limit)
+			break;
+		json_append(list, connection(s));
+	}
+	json_set(answer, "list", list);
+	return 0;
+}
+
+static void add_leaf(void *arg, const char *host, int64_t renew_at)
+{
+	struct json *leaf = json_new_object();
+
+	json_set_strz(leaf, "host", host);
+	json_set(leaf, "renew_at", json_new_int(renew_at));
+	json_append(arg, leaf);
+}
+
+static int do_leaf_cache(struct control *c, const struct json *req, struct json *answer,
+			 struct err *err)
+{
+	const struct leaf_cache_stats s = leaf_cache_stats(c->p->leaves);
+	struct json *list = json_new_array();
+
+	(void)req;
+	(void)err;
+	json_set(answer, "entries", json_new_int((int64_t)s.entries));
+	json_set(answer, "max", json_new_int((int64_t)s.max));
+	json_set(answer, "hits", json_new_int((int64_t)s.hits));
+	json_set(answer, "mints", json_new_int((int64_t)s.mints));
+	leaf_cache_each(c->p->leaves, add_leaf, list);
+	json_set(answer, "list", list);
+	return 0;
+}
+
 static int do_metrics(struct control *c, const struct json *req, struct json *answer,
 		      struct err *err)
 {
@@ -171,27 +233,26 @@ static int do_metrics(struct control *c, const struct json *req, struct json *an
 
 static void on_level_over(void *arg)
 {
-	(void)arg;
-	log_set_level(LOG_INFO);
+	struct control *c = arg;
+
+	log_set_level(c->level_before);
 }
 
 static int do_log_level(struct control *c, const struct json *req, struct json *answer,
 			struct err *err)
 {
-	struct str level = json_str(json_get(req, "level"));
 	int64_t seconds = json_int(json_get(req, "seconds"));
+	enum log_level level;
 
-	if (str_eqz(level, "debug")) {
-		if (seconds < 1 || seconds > 3600)
-			return err_set(err, E_BAD, "debug lasts for 1 to 3600 seconds");
-		log_set_level(LOG_DEBUG);
-		loop_timer(c->p->loop, &c->level_timer, seconds * 1000, on_level_over, NULL);
-	} else if (str_eqz(level, "info")) {
-		loop_timer_stop(&c->level_timer);
-		log_set_level(LOG_INFO);
-	} else {
-		return err_set(err, E_BAD, "the levels are debug and info");
-	}
+	if (!log_level_parse(json_str(json_get(req, "level")), &level))
+		return err_set(err, E_BAD, "the levels are error, warning, info and debug");
+	if (seconds < 1 || seconds > CONTROL_LEVEL_SECONDS_MAX)
+		return err_set(err, E_BAD, "a level is set for 1 to %d seconds",
+			       CONTROL_LEVEL_SECONDS_MAX);
+	if (!c->level_timer.loop)
+		c->level_before = log_get_level();
+	log_set_level(level);
+	loop_timer(c->p->loop, &c->level_timer, seconds * 1000, on_level_over, c);
 	add_status(answer, c->p);
 	return 0;
 }
@@ -200,9 +261,10 @@ static const struct {
 	const char *name;
 	int (*run)(struct control *c, const struct json *req, struct json *answer, struct err *err);
 } commands[] = {
-	{ "status", do_status },         { "routes get", do_routes_get },
-	{ "routes set", do_routes_set }, { "token set", do_token_set },
-	{ "metrics", do_metrics },       { "log-level", do_log_level },
+	{ "status", do_status },           { "metrics", do_metrics },
+	{ "connections", do_connections }, { "leaf-cache", do_leaf_cache },
+	{ "routes get", do_routes_get },   { "routes set", do_routes_set },
+	{ "token set", do_token_set },     { "log-level", do_log_level },
 };
 
 static int run_command(struct control *c, struct str line, struct json *answer, struct err *err)
@@ -304,6 +366,8 @@ void control_free(struct control *c)
 	listen_close(c->listener);
 	while (c->callers)
 		caller_close(c->callers);
+	if (c->level_timer.loop)
+		log_set_level(c->level_before);
 	loop_timer_stop(&c->level_timer);
 	free(c);
 }

@@ -1,19 +1,18 @@
 /*
- * control: the socket over which the operator sees and changes a running proxy (`egress-proxy ctl
- *…`).
+ * control: the socket over which the operator sees and changes a running proxy
+ * (`egress-proxy ctl …`).
  *
- * A Unix socket, mode 0600. One request a connection: a JSON object on one line, answered by one on
- *one line:
+ * A Unix socket, mode 0600. One request a connection: a JSON object on one line with a "command",
+ * answered by one on one line, {"ok":true,…} or {"ok":false,"error":"S:3:9: …"}.
  *
- *	{"command":"status"}                                   →
- *{"ok":true,"generation":1,"sha256":"…",…}
- *	{"command":"routes get"}                               →
- *{"ok":true,"routes":{"routes":[…]},…}
- *	{"command":"routes set","routes":"TEXT","source":"S"}  → as status; or
- *{"ok":false,"error":"S:3:9: …"}
- *	{"command":"token set","slot":"…","value":"…"}         → as status
- *	{"command":"metrics"}                                  → {"ok":true,"metrics":"TEXT"}
- *	{"command":"log-level","level":"debug","seconds":60}   → as status
+ *	status                          generation, hash and state of what is in force
+ *	metrics                         "metrics": the text of /metrics
+ *	connections "limit"             the newest client connections, CONTROL_LIST_MAX at most
+ *	leaf-cache                      what is kept, the one used last first
+ *	routes get                      "routes": the table
+ *	routes set  "routes" "source"   the table as text and its name; answers as status
+ *	token set   "slot" "value"      likewise
+ *	log-level   "level" "seconds"   for so long, then back to the level before; likewise
  */
 #ifndef BOTTLE_PROXY_CONTROL_H
 #define BOTTLE_PROXY_CONTROL_H

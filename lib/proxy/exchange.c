@@ -57,6 +57,9 @@ void exchange_finish(struct exchange *x)
 		x->p->exchanges = x->next;
 	if (x->next)
 		x->next->prev = x->prev;
+	x->from.tally->open--;
+	if (x->from.tally->latest == x)
+		x->from.tally->latest = NULL;
 	exchange_drop_upstream(x);
 	write_event(x);
 	loop_defer(x->p->loop, &x->reap, reap, x);
@@ -230,12 +233,22 @@ static struct exchange *exchange_new(struct proxy *p, const struct exchange_orig
 	x->since = loop_now(p->loop);
 	x->dest = from->tunnel;
 	x->masked = (struct buf)BUF_INIT_SECRET(PROXY_OUT_MAX);
+	from->tally->open++;
+	from->tally->total++;
+	from->tally->latest = x;
 	stream_handle(client, &handler, x);
 	x->next = p->exchanges;
 	if (x->next)
 		x->next->prev = x;
 	p->exchanges = x;
 	return x;
+}
+
+void exchange_to_text(const struct exchange *x, char text[EXCHANGE_TO_MAX])
+{
+	text[0] = '\0';
+	if (x->dest.host[0])
+		authority_text(&x->dest, 0, text);
 }
 
 void exchange_cut_all(struct proxy *p)

@@ -25,7 +25,10 @@ struct session {
 	struct session *prev, *next;
 	enum session_state state;
 	struct exchange_origin origin;
+	struct exchange_tally tally;
 	char peer[ADDR_TEXT_MAX];
+	int fd; /* the client's; owned by conn, h2, f or splice */
+	int64_t since;
 
 	struct h1_conn *conn; /* OUTER, INNER */
 	struct h2_conn *h2;   /* INNER, when the client chose so */
@@ -471,6 +474,9 @@ void session_start(struct proxy *p, int fd, const struct addr *peer)
 	s->state = SESSION_OUTER;
 	addr_text(peer, true, s->peer);
 	s->origin.client = s->peer;
+	s->origin.tally = &s->tally;
+	s->fd = fd;
+	s->since = loop_now(p->loop);
 	s->next = p->sessions;
 	if (s->next)
 		s->next->prev = s;
@@ -506,4 +512,33 @@ void session_cut(struct session *s)
 struct session *session_next(struct session *s)
 {
 	return s->next;
+}
+
+void session_describe(const struct session *s, struct session_info *ret)
+{
+	static const char *const states[] = {
+		[SESSION_OUTER] = "proxy",         [SESSION_PEEK] = "tunnel",
+		[SESSION_HANDSHAKE] = "handshake", [SESSION_INNER] = "intercepted",
+		[SESSION_DIAL] = "dialling",       [SESSION_SPLICE] = "passthrough",
+		[SESSION_DEAD] = "closed",
+	};
+	const struct tcp_usage usage = filter_tcp_usage(s->fd);
+
+	*ret = (struct session_info){
+		.peer = s->peer,
+		.state = states[s->state],
+		.protocol = s->h2     ? "h2"
+			    : s->conn ? "http/1.1"
+				      : NULL,
+		.age_ms = loop_now(s->p->loop) - s->since,
+		.bytes_in = usage.bytes_in,
+		.bytes_out = usage.bytes_out,
+		.exchanges = s->tally.total,
+		.open = s->tally.open,
+	};
+	ret->idle_ms = usage.idle_ms < ret->age_ms ? usage.idle_ms : ret->age_ms;
+	if (s->origin.in_tunnel)
+		authority_text(&s->origin.tunnel, 0, ret->to);
+	else if (s->tally.latest)
+		exchange_to_text(s->tally.latest, ret->to);
 }

@@ -10,6 +10,7 @@
 #define BOTTLE_PROXY_SESSION_H
 
 #include "net/addr.h"
+#include "proxy/exchange.h"
 #include "proxy/proxy.h"
 
 struct session;
@@ -21,5 +22,18 @@ void session_drain(struct session *s);
 /* Ends it now; a tunnel that was passing through has its event. */
 void session_cut(struct session *s);
 struct session *session_next(struct session *s);
+
+/* For an operator. */
+struct session_info {
+	const char *peer;
+	const char *state;
+	const char *protocol;         /* "http/1.1", "h2"; NULL: none yet, or not looked at */
+	char to[EXCHANGE_TO_MAX];     /* tunnel, or latest open request; empty: nowhere */
+	int64_t age_ms, idle_ms;      /* idle: no byte has moved */
+	uint64_t bytes_in, bytes_out; /* on the wire; in: from the client */
+	uint64_t exchanges;
+	unsigned open; /* of the exchanges */
+};
+void session_describe(const struct session *s, struct session_info *ret);
 
 #endif

@@ -57,7 +57,7 @@ def eventually(what, holds, seconds=10.0):
 
 
 def connections(proxy):
-    return json.loads(proxy.ctl("status"))["connections"]
+    return json.loads(proxy.ctl("status", "--json"))["connections"]
 
 
 def settled(proxy, descriptors):

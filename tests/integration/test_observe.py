@@ -1,12 +1,15 @@
 """A running proxy seen from outside: its metrics, and what `ctl` shows."""
 
 import collections
+import json
 import socket
 import ssl
+import subprocess
+import sys
 
 import pytest
 
-from support import client, prometheus
+from support import client, paths, prometheus
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 
@@ -120,3 +123,108 @@ class TestMetrics:
         proxy.ctl("routes", "set", input="nonsense", check=False)
         metrics = Metrics(proxy)
         assert [metrics[n].value() for n in ("policy_generation", "reloads_total", "reloads_failed_total")] == [2, 1, 1]
+
+
+def connections(proxy, *options):
+    """The answer, and of its list the entries by where they go."""
+    answer = json.loads(proxy.ctl("connections", "--json", *options))
+    return answer, {c.get("to"): c for c in answer["list"]}
+
+
+class TestConnections:
+    def test_each_state(self, start_proxy, start_upstream, api, pki):
+        raw = start_upstream("raw.test")
+        proxy = start_proxy(routes=[{"host": "api.test"}, {"host": "raw.test", "tls": "passthrough"}],
+                            upstreams=[api, raw])
+        wires = [client.connect(proxy.address), client.connect(proxy.address)]
+        client.open_tunnel(wires[1], "waiting.test:443")
+        wires.append(client.tunnel(proxy.address, "api.test:443", pki.bottle_cert))
+        assert client.get(wires[2], "api.test").status == 200
+        wires[2].send(b"GET /hang HTTP/1.1\r\nHost: api.test\r\n\r\n")
+        wires.append(client.tunnel(proxy.address, "raw.test:443", pki.root_cert))
+        assert client.get(wires[3], "raw.test").status == 200
+        wires.append(client.tunnel(proxy.address, "h2.test:443", pki.bottle_cert, alpn=("h2",)))
+        api.wait_requests(2)
+        answer, by_to = connections(proxy)
+        assert answer["connections"] == len(answer["list"]) == 5
+        states = {to: (c["state"], c.get("protocol"), c["exchanges"], c["open"]) for to, c in by_to.items()}
+        assert states == {
+            None: ("proxy", "http/1.1", 0, 0),
+            "waiting.test:443": ("tunnel", None, 0, 0),
+            "api.test:443": ("intercepted", "http/1.1", 2, 1),
+            "raw.test:443": ("passthrough", None, 0, 0),
+            "h2.test:443": ("intercepted", "h2", 0, 0),
+        }
+        for wire, c in zip(wires[:1] + wires[2:3], (by_to[None], by_to["api.test:443"])):
+            assert c["peer"] == "%s:%d" % wire.sock.getsockname()
+        assert by_to[None]["bytes_in"] == 0
+        assert by_to["raw.test:443"]["bytes_in"] > 300 < by_to["raw.test:443"]["bytes_out"]
+        for c in answer["list"]:
+            assert 0 <= c["idle_ms"] <= c["age_ms"] < 60_000
+        text = proxy.ctl("connections")
+        assert text.startswith("connections: 5\n") and "api.test:443" in text and "passthrough" in text
+        for wire in wires:
+            wire.close()
+
+    def test_a_plain_request_shows_where_it_goes(self, start_proxy, start_upstream):
+        plain = start_upstream("plain.test", tls=False)
+        proxy = start_proxy(routes=[{"host": "plain.test"}], upstreams=[plain])
+        wire = client.connect(proxy.address)
+        wire.send(b"GET http://plain.test/hang HTTP/1.1\r\nHost: plain.test\r\n\r\n")
+        plain.wait_requests(1)
+        assert connections(proxy)[1]["plain.test:80"]["open"] == 1
+        wire.close()
+
+    def test_the_list_is_bounded(self, start_proxy):
+        """Whatever is asked for and however many there are: the loop that answers has others to serve."""
+        proxy = start_proxy()
+        wires = [client.connect(proxy.address) for _ in range(1010)]
+        client.open_tunnel(wires[-1], "last.test:443")
+        answer, by_to = connections(proxy, "--limit", "3")
+        assert answer["connections"] == 1010 and len(answer["list"]) == 3
+        assert answer["list"][0]["to"] == "last.test:443", "the newest come first"
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.connect(str(proxy.control))
+            raw.sendall(b'{"command": "connections", "limit": 1000000}\n')
+            with raw.makefile() as lines:
+                assert len(json.loads(lines.readline())["list"]) == 1000
+        for wire in wires:
+            wire.close()
+
+
+class TestControl:
+    def test_status(self, proxy):
+        text = proxy.ctl("status")
+        answer = json.loads(proxy.ctl("status", "--json"))
+        assert text.splitlines() == [
+            "generation: 1", f"sha256: {answer['sha256']}", "connections: 0", "draining: no", "log level: info",
+            "credentials missing: none"]
+
+    def test_leaf_cache(self, proxy, pki):
+        assert "entries: 0\n" in proxy.ctl("leaf-cache")
+        for host in ("api.test", "other.test", "api.test"):
+            ask(proxy, pki, host=host)
+        answer = json.loads(proxy.ctl("leaf-cache", "--json"))
+        assert [answer[k] for k in ("entries", "mints", "hits")] == [2, 2, 1]
+        assert [leaf["host"] for leaf in answer["list"]] == ["api.test", "other.test"]
+        lines = proxy.ctl("leaf-cache").splitlines()
+        assert lines[-2].split()[1:] == ["d", "api.test"]
+
+    @pytest.mark.parametrize("words", [("loud",), ("debug", "--for", "2h"), ("debug", "--for", "0s"), ()])
+    def test_log_level_refused(self, proxy, words):
+        assert proxy.ctl("log-level", *words, check=False).returncode != 0
+        assert "log level: info" in proxy.ctl("status")
+
+    def test_log_level(self, proxy):
+        assert "log level: debug\n" in proxy.ctl("log-level", "debug", "--for", "1m")
+
+
+def test_the_example_of_the_help_works_as_it_is(tmp_path, require):
+    """Pasted into a shell on a machine where nothing of ours runs, by a user who has read no further."""
+    require("curl")
+    text = subprocess.run([paths.applet("egress-proxy"), "--help"], text=True, capture_output=True).stdout
+    example = text[text.index("Example:\n") + len("Example:\n"):].split("\n\n")[0]
+    done = subprocess.run([sys.executable, paths.REPO / "tests" / "support" / "try_it.py", tmp_path], input=example,
+                          text=True, capture_output=True, timeout=50)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "this is example.com" in done.stdout

@@ -36,7 +36,7 @@ def ask(proxy, pki):
 
 
 def live(proxy):
-    return json.loads(proxy.ctl("status"))
+    return json.loads(proxy.ctl("status", "--json"))
 
 
 def reload(proxy, routes):

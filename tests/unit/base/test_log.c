@@ -88,6 +88,20 @@ static void talk_controls(void)
 	log_info("%s", "a\nb\x1b[31m\x7f\xc2\x9b\xff|\xc3\xa9\\");
 }
 
+static void test_level_names(void **state)
+{
+	enum log_level level = LOG_INFO;
+
+	(void)state;
+	for (int i = LOG_ERROR; i <= LOG_DEBUG; i++) {
+		assert_true(log_level_parse(str_of(log_level_name((enum log_level)i)), &level));
+		assert_int_equal(level, i);
+	}
+	assert_false(log_level_parse(STR("Debug"), &level));
+	assert_false(log_level_parse(STR(""), &level));
+	assert_int_equal(level, LOG_DEBUG);
+}
+
 static void test_controls_are_escaped(void **state)
 {
 	auto_buf out = BUF_INIT(10000);
@@ -394,6 +408,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_level_names),
 		cmocka_unit_test(test_controls_are_escaped),
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_no_standard_error),

@@ -17,6 +17,7 @@ static struct {
 	struct opt_list hosts;
 	int port;
 	int offset;
+	int wait;
 	const char *cwd;
 } v;
 
@@ -42,6 +43,13 @@ static const struct opt table[] = {
 	  .arg = "N",
 	  .help = "port" },
 	{ .name = "offset", .type = OPT_INT, .out = &v.offset, .min = -5, .max = 5, .help = "shift" },
+	{ .name = "wait",
+	  .type = OPT_SECONDS,
+	  .out = &v.wait,
+	  .min = 1,
+	  .max = 7 * 86400,
+	  .arg = "TIME",
+	  .help = "so long" },
 	{ .name = "cwd", .type = OPT_OPTIONAL, .out = &v.cwd, .arg = "bind", .help = "work here" },
 	{ .name = NULL },
 };
@@ -182,6 +190,38 @@ static void test_optional_value(void **state)
 	assert_string_equal(v.cwd, "bind");
 	accept(&c, "--yes --cwd");
 	assert_string_equal(v.cwd, "");
+}
+
+static void test_seconds(void **state)
+{
+	static const struct {
+		const char *words;
+		int seconds;
+	} good[] = {
+		{ "--wait 90", 90 },   { "--wait 90s", 90 },    { "--wait=5m", 300 },
+		{ "--wait 2h", 7200 }, { "--wait 7d", 604800 },
+	};
+	static const char *const bad[] = {
+		"",       "s", "0", "0s", "8d", "1.5m", "-5s", "5ms", "m5", "5S", "999999999999d",
+		"24856d",
+	};
+	struct call c;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		accept(&c, good[i].words);
+		assert_int_equal(v.wait, good[i].seconds);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		char words[64], message[200];
+
+		(void)snprintf(words, sizeof(words), "--wait=%s", bad[i]);
+		(void)snprintf(message, sizeof(message),
+			       "start: option '--wait' wants a time from 1 to 604800 seconds, such "
+			       "as 90s or 5m, not '%s'",
+			       bad[i]);
+		refuse(&any, words, message);
+	}
 }
 
 static void test_list_is_bounded(void **state)
@@ -458,6 +498,7 @@ int main(void)
 		cmocka_unit_test(test_long_options),
 		cmocka_unit_test(test_short_options),
 		cmocka_unit_test(test_optional_value),
+		cmocka_unit_test(test_seconds),
 		cmocka_unit_test(test_list_is_bounded),
 		cmocka_unit_test(test_operands),
 		cmocka_unit_test(test_rest),
