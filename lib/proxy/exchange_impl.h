@@ -24,7 +24,7 @@ struct exchange {
 	struct exchange_origin from;
 	struct stream *client; /* NULL when it is gone */
 	struct msg *req;
-	struct str method, host, path; /* as asked, for the event */
+	struct str method, host, path; /* as asked, a mount resolved: for the event */
 	uint64_t id;
 	int64_t since;
 

@@ -132,9 +132,9 @@ static bool enter_mount(struct exchange *x)
 	struct str rest;
 	struct err err = ERR_INIT;
 
-	/* A page in a browser on this host must not be able to spend the credential (DNS
-	 * rebinding). */
-	if (msg_field(m, "origin")) {
+	/* A page in a browser on this host must not be able to spend the credential: with fetch()
+	 * or by DNS rebinding it says Origin, with an image or a link only where it comes from. */
+	if (msg_field(m, "origin") || msg_field(m, "sec-fetch-site")) {
 		exchange_refuse_with(x, REASON_HOST_NOT_ALLOWED,
 				     "A web page may not use a reverse mount.");
 		return false;
@@ -160,6 +160,7 @@ static bool enter_mount(struct exchange *x)
 	}
 	m->host = msg_value(m, "host");
 	x->host = arena_str(m->arena, authority_host(&x->dest));
+	x->path = rest;
 	return true;
 }
 

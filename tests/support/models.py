@@ -1,0 +1,118 @@
+"""The two model APIs that agents speak, scripted: handlers for an Upstream, told apart from the real ones by nothing
+that a client's SDK looks at.
+
+A streamed answer stops after its first words until the client, having read them, has asked for the model `ack`: what
+comes through a proxy that holds answers back never ends.
+"""
+
+import hashlib
+import json
+import threading
+
+WORDS = ["Hello", " from", " the", " script", "."]
+TEXT = "".join(WORDS)
+ACK_SECONDS = 20
+
+
+class Model:
+    """serve: the server's handler. uploads: (name, SHA-256) of the files it was given."""
+
+    def __init__(self, server):
+        self.acknowledged = threading.Event()
+        self.overloaded = 0
+        self.uploads = []
+        server.otherwise = self.serve
+
+    def serve(self, x):
+        handler = self.PATHS.get((x.request.method, x.request.path))
+        if handler and self.overloaded:
+            self.overloaded -= 1
+            x.respond(529, "Overloaded", [("Retry-After-Ms", "1"), ("Content-Type", "application/json")],
+                      b'{"type": "error", "error": {"type": "overloaded_error", "message": "later"}}')
+        elif handler:
+            handler(self, x)
+        else:
+            x.respond(404, "Not Found", [("Content-Type", "application/json")], b'{"error": {"message": "what?"}}')
+
+    def acknowledge(self, x):
+        self.acknowledged.set()
+        _json(x, {"id": "ack", "type": "model", "object": "model", "display_name": "ack", "created": 1, "owned_by": "t",
+                  "created_at": "2026-01-01T00:00:00Z"})
+
+    def stream(self, x, events):
+        """events: (name or None, object); the first of those that carry text is followed by the wait."""
+        x.head(headers=[("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"),
+                        ("Transfer-Encoding", "chunked")])
+        waited = False
+        for name, data, has_text in events:
+            line = data if isinstance(data, str) else json.dumps(data)
+            x.chunk((f"event: {name}\n" if name else "").encode() + f"data: {line}\n\n".encode())
+            if has_text and not waited:
+                waited = self.acknowledged.wait(ACK_SECONDS)
+                if not waited:
+                    x.close()
+                    return
+        x.end_chunks()
+
+
+def _json(x, value):
+    x.respond(headers=[("Content-Type", "application/json"), ("Request-Id", "req_1")], body=json.dumps(value).encode())
+
+
+class Anthropic(Model):
+    def messages(self, x):
+        asked = json.loads(x.request.body)
+        message = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"], "stop_sequence": None}
+        usage = {"input_tokens": len(x.request.body), "output_tokens": len(WORDS)}
+        if not asked.get("stream"):
+            _json(x, message | {"content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn", "usage": usage})
+            return
+
+        def events():
+            start = message | {"content": [], "stop_reason": None, "usage": usage}
+            yield "message_start", {"message": start}, False
+            yield "content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}, False
+            yield "ping", {}, False
+            for word in WORDS:
+                yield "content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": word}}, True
+            yield "content_block_stop", {"index": 0}, False
+            yield "message_delta", {"delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage}, False
+            yield "message_stop", {}, False
+
+        self.stream(x, ((name, {"type": name} | data, text) for name, data, text in events()))
+
+    PATHS = {("POST", "/v1/messages"): messages, ("GET", "/v1/models/ack"): Model.acknowledge}
+
+
+class Openai(Model):
+    def chat(self, x):
+        asked = json.loads(x.request.body)
+        base = {"id": "c1", "created": 1, "model": asked["model"]}
+        if not asked.get("stream"):
+            message = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
+            _json(x, base | {"object": "chat.completion", "choices": [message]})
+            return
+
+        def events():
+            for word in WORDS:
+                choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}
+                yield None, base | {"object": "chat.completion.chunk", "choices": [choice]}, True
+            choice = {"index": 0, "delta": {}, "finish_reason": "stop"}
+            yield None, base | {"object": "chat.completion.chunk", "choices": [choice]}, False
+            yield None, "[DONE]", False
+
+        self.stream(x, events())
+
+    def files(self, x):
+        """One part of multipart/form-data is the file."""
+        boundary = x.request.get("content-type").split("boundary=")[1].strip('"').encode()
+        for part in x.request.body.split(b"--" + boundary)[1:-1]:
+            head, _, body = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+            if b"filename=" in head:
+                name = head.split(b'filename="')[1].split(b'"')[0].decode()
+                self.uploads.append((name, hashlib.sha256(body.removesuffix(b"\r\n")).hexdigest()))
+        _json(x, {"id": "file-1", "object": "file", "bytes": len(x.request.body), "created_at": 1, "filename": "f",
+                  "purpose": "user_data"})
+
+    PATHS = {("POST", "/v1/chat/completions"): chat, ("POST", "/v1/files"): files,
+             ("GET", "/v1/models/ack"): Model.acknowledge}
