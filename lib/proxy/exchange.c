@@ -198,7 +198,8 @@ static void on_client_fail(void *arg, const struct err *err)
 	x->client = NULL;
 	if (x->over)
 		return;
-	if (!x->answered)
+	/* Whoever has all that the head announced need not wait for the upstream's END_STREAM. */
+	if (!x->answered && (!x->head_sent || x->bytes_out != x->announced))
 		exchange_note(x, REASON_NONE, err);
 	exchange_finish(x);
 }
@@ -232,6 +233,7 @@ static struct exchange *exchange_new(struct proxy *p, const struct exchange_orig
 	x->id = ++p->next_request_id;
 	x->since = loop_now(p->loop);
 	x->dest = from->tunnel;
+	x->announced = UINT64_MAX;
 	x->masked = (struct buf)BUF_INIT_SECRET(PROXY_OUT_MAX);
 	from->tally->open++;
 	from->tally->total++;

@@ -85,6 +85,8 @@ static void on_up_head(void *arg, struct msg *m)
 		prom_observe(&x->p->metrics.first_byte, loop_now(x->p->loop) - x->since);
 		x->status = m->status;
 		x->head_sent = true;
+		if (m->framing == BODY_NONE || m->framing == BODY_LENGTH)
+			x->announced = m->framing == BODY_NONE ? 0 : m->length;
 	}
 	if (stream_head(x->client, m, &err) < 0) {
 		exchange_note(x, REASON_NONE, &err);

@@ -45,6 +45,7 @@ struct exchange {
 	bool answered;  /* the whole answer was handed to the client's stream */
 	int status;
 	uint64_t bytes_in, bytes_out;
+	uint64_t announced;   /* length of the answer's body by its head; UINT64_MAX: not said */
 	char gate_reason[64]; /* the gate's own word for why it refused */
 	const char *trouble;  /* why it was cut short */
 	struct err trouble_err;

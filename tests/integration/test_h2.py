@@ -221,6 +221,23 @@ def test_h1_to_h2_head(proxy_for, h2, pki):
     assert not {"connection", "x-hop", "host"} & {n for n, _ in seen}
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_answer_is_whole_with_its_last_byte(proxy_for, h2, pki, method):
+    """An HTTP/1.1 client that has the announced length goes away, though the upstream has not ended its stream."""
+    def serve(x):
+        x.head(200, [("content-length", "5")])
+        if method == "GET":
+            x.peer.send_body(x.stream, b"whole", end=False)
+
+    h2.on("/echo", serve)
+    proxy = proxy_for(h2)
+    wire = client.tunnel(proxy.address, "api.test:443", pki.bottle_cert)
+    wire.send(f"{method} /echo HTTP/1.1\r\nHost: api.test\r\n\r\n".encode())
+    assert http1.read_response(wire, method).body == (b"whole" if method == "GET" else b"")
+    wire.close()
+    assert proxy.wait_event(host="api.test", status=200)["verdict"] == "allow"
+
+
 def test_h1_to_h2_chunked_and_trailers(proxy_for, h2, pki):
     wire = client.tunnel(proxy_for(h2).address, "api.test:443", pki.bottle_cert)
     wire.send(b"POST /echo HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\n"
