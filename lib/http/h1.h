@@ -5,9 +5,9 @@
  * Refused in heads: bare LF or CR, folded lines, white space before the colon or in the start line
  * beyond single SPs, both Content-Length and Transfer-Encoding, differing or non-digit lengths (a
  * list of equal ones too), any transfer coding other than one final "chunked" (and any in
- * HTTP/1.0), more than one Host, no Host in 1.1, an invalid Host, CTL or NUL in fields, empty field
- * names, versions other than 1.0 and 1.1, HTTP/0.9. Leading empty lines before a request line are
- * refused too, save one CRLF (RFC 9112 2.2).
+ * HTTP/1.0), either name in a disguise, more than one Host, no Host in 1.1, an invalid Host, CTL or
+ * NUL in fields, empty field names, versions other than 1.0 and 1.1, HTTP/0.9. Leading empty lines
+ * before a request line are refused too, save one CRLF (RFC 9112 2.2).
  */
 #ifndef BOTTLE_HTTP_H1_H
 #define BOTTLE_HTTP_H1_H

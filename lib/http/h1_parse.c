@@ -94,7 +94,7 @@ bool h1_next_field(struct str *rest, struct field *ret, struct err *err)
 /* What the fields say about framing and connection, gathered while they are read. */
 struct notes {
 	struct str length, coding, host, expect, upgrade;
-	bool close, keep_alive, wants_upgrade;
+	bool request, close, keep_alive, wants_upgrade;
 };
 
 static int note_once(struct str *slot, const struct field *f, struct err *err)
@@ -102,6 +102,17 @@ static int note_once(struct str *slot, const struct field *f, struct err *err)
 	if (slot->p)
 		return err_set(err, E_BAD, "more than one %.*s", STR_ARG(f->name));
 	*slot = f->value;
+	return 0;
+}
+
+static int note_framing(const struct notes *n, struct str *slot, struct str name,
+			const struct field *f, struct err *err)
+{
+	if (str_ieq(f->name, name))
+		return note_once(slot, f, err);
+	if (n->request && http_name_disguises(f->name, name))
+		return err_set(err, E_BAD, "%.*s, which some read as %.*s", STR_ARG(f->name),
+			       STR_ARG(name));
 	return 0;
 }
 
@@ -135,10 +146,9 @@ static int note_field(struct notes *n, const struct field *f, struct err *err)
 			note_connection(n, f->value);
 		return 0;
 	case 14:
-		return str_ieq(f->name, STR("content-length")) ? note_once(&n->length, f, err) : 0;
+		return note_framing(n, &n->length, STR("content-length"), f, err);
 	case 17:
-		return str_ieq(f->name, STR("transfer-encoding")) ? note_once(&n->coding, f, err)
-								  : 0;
+		return note_framing(n, &n->coding, STR("transfer-encoding"), f, err);
 	default:
 		return 0;
 	}
@@ -322,7 +332,7 @@ static int check_host(struct msg *m, const struct notes *notes, struct err *err)
 
 int h1_parse_request(struct str head, struct msg *m, struct err *err)
 {
-	struct notes notes = { .close = false };
+	struct notes notes = { .request = true };
 	struct str rest, line;
 
 	m->is_response = false;
@@ -346,7 +356,7 @@ int h1_parse_request(struct str head, struct msg *m, struct err *err)
 
 int h1_parse_response(struct str head, struct str request_method, struct msg *m, struct err *err)
 {
-	struct notes notes = { .close = false };
+	struct notes notes = { .request = false };
 	struct str rest, line;
 	bool bodyless;
 

@@ -84,7 +84,8 @@ static int check_name(struct str name, struct err *err)
 }
 
 /* RFC 9113 8.2.2 */
-static int check_connection(struct str name, struct str value, struct err *err)
+static int check_connection(const struct h2_head *h, struct str name, struct str value,
+			    struct err *err)
 {
 	static const char *const names[] = { "connection", "proxy-connection", "keep-alive",
 					     "transfer-encoding", "upgrade" };
@@ -92,6 +93,9 @@ static int check_connection(struct str name, struct str value, struct err *err)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (str_eqz(name, names[i]))
 			return err_set(err, E_BAD, "%s in HTTP/2", names[i]);
+	if (h->section == H2_REQUEST && (http_name_disguises(name, STR("content-length")) ||
+					 http_name_disguises(name, STR("transfer-encoding"))))
+		return err_set(err, E_BAD, "%.*s, which some read with hyphens", STR_ARG(name));
 	if (str_eqz(name, "te") && !str_ieqz(value, "trailers"))
 		return err_set(err, E_BAD, "TE says more than trailers");
 	return 0;
@@ -167,7 +171,7 @@ static int take_regular(struct h2_head *h, struct str name, struct str value, st
 	bool kept = true;
 
 	if (check_name(name, err) < 0 || begin_regular(h, err) < 0 ||
-	    check_value(name, value, err) < 0 || check_connection(name, value, err) < 0)
+	    check_value(name, value, err) < 0 || check_connection(h, name, value, err) < 0)
 		return -1;
 	if (h->section == H2_TRAILERS) {
 		if (http_trailer_is_forbidden(name))

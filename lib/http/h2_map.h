@@ -4,9 +4,9 @@
  * One grammar with h1: what would not be a head there is none here, so that nothing can be injected
  * into a message that goes on as HTTP/1.1. Refused (E_BAD; E_LIMIT for size): upper case in names,
  * names that are no token, values with CTL or NUL or white space at an end, fields that belong to a
- * connection, TE other than "trailers", pseudo-header fields that are unknown, repeated, missing or
- * behind others, a :path that is empty or not "/…" ("*" with OPTIONS), a Host that disagrees with
- * :authority, more than one Host or Content-Length.
+ * connection, framing fields in disguise, TE other than "trailers", pseudo-header fields that are
+ * unknown, repeated, missing or behind others, a :path that is empty or not "/…" ("*" with
+ * OPTIONS), a Host that disagrees with :authority, more than one Host or Content-Length.
  */
 #ifndef BOTTLE_HTTP_H2_MAP_H
 #define BOTTLE_HTTP_H2_MAP_H

@@ -263,6 +263,16 @@ bool http_method_is_idempotent(struct str method)
 	return false;
 }
 
+bool http_name_disguises(struct str name, struct str real)
+{
+	if (name.n != real.n || str_ieq(name, real))
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		if (real.p[i] != '-' && ascii_lower(name.p[i]) != real.p[i])
+			return false;
+	return true;
+}
+
 bool http_trailer_is_forbidden(struct str name)
 {
 	/* RFC 9110 6.5.1: framing, routing, request modifiers, authentication, response control,
@@ -270,7 +280,6 @@ bool http_trailer_is_forbidden(struct str name)
 	static const char *const names[] = {
 		"transfer-encoding",
 		"content-length",
-		"transfer-encoding",
 		"connection",
 		"upgrade",
 		"te",

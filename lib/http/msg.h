@@ -116,6 +116,12 @@ int msg_strip_hop(struct msg *m, struct err *err) __attribute__((warn_unused_res
 bool http_is_token(struct str s);
 bool http_is_field_value(struct str s); /* VCHAR, SP, HTAB, obs-text; empty too */
 bool http_is_target(struct str s);      /* request targets: visible ASCII, no '#', not empty */
+/*
+ * Is this `real` (in lower case) with other characters where that has hyphens ("Content_Length")?
+ * CGI and what descends from it cannot tell the two apart, others can: what frames a message for
+ * one of them only may not be in a request.
+ */
+bool http_name_disguises(struct str name, struct str real);
 /* Names that may not come in a trailer section (RFC 9110 6.5.1). */
 bool http_trailer_is_forbidden(struct str name);
 bool http_method_is_idempotent(struct str method);

@@ -295,6 +295,8 @@ static const struct refused bad_requests[] = {
 	  "more than one" },
 	{ GET H "Transfer-Encoding: chunked\r\ntransfer-encoding: identity\r\n" END,
 	  "more than one" },
+	{ GET H "Content_Length: 1\r\n" END, "which some read as content-length" },
+	{ GET H "TRANSFER.ENCODING: chunked\r\n" END, "which some read as transfer-encoding" },
 	{ "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n" END, "in HTTP/1.0" },
 	{ "CONNECT a:1 HTTP/1.1\r\n" H "Content-Length: 1\r\n" END, "CONNECT with a body" },
 	{ "CONNECT a:1 HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n" END,

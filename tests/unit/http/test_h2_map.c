@@ -207,6 +207,8 @@ static void test_connection_fields(void **state)
 	refuse(GET "|keep-alive: 1");
 	refuse(GET "|transfer-encoding: chunked");
 	refuse(GET "|upgrade: websocket");
+	refuse(GET "|content_length: 1");
+	refuse(GET "|transfer.encoding: chunked");
 	refuse(GET "|te: gzip");
 	refuse(GET "|te: trailers, gzip");
 }
@@ -331,6 +333,7 @@ static void test_response(void **state)
 	/* A response may carry fields that mean something in requests only. */
 	assert_int_equal(read_response(":status: 200|host: b|cookie: a|cookie: b", false), 0);
 	assert_int_equal(m.fields.n, 3);
+	assert_int_equal(read_response(":status: 200|content_length: 1", true), 0);
 }
 
 static void test_trailers(void **state)

@@ -272,6 +272,10 @@ static void test_names(void **state)
 	assert_string_equal(http_reason(999), "");
 	assert_true(http_trailer_is_forbidden(STR("Content-Length")));
 	assert_false(http_trailer_is_forbidden(STR("grpc-status")));
+	assert_true(http_name_disguises(STR("Content_Length"), STR("content-length")));
+	assert_false(http_name_disguises(STR("Content-Length"), STR("content-length")));
+	assert_false(http_name_disguises(STR("Content_Lengths"), STR("content-length")));
+	assert_false(http_name_disguises(STR("Content-Verbum"), STR("content-length")));
 }
 
 int main(void)
