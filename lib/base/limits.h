@@ -37,6 +37,7 @@
 
 /* http: connections */
 #define HTTP_READS_PER_WAKE 4 /* reads of one connection before the others have their turn */
+#define H1_DIRECT_MIN KIB(8)  /* body pieces from here on are written from where they lie */
 #define HTTP_LINGER_MS 5000   /* after our last byte: time for the peer to read it (RFC 9112 9.6) */
 #define HTTP_LINGER_MAX_MS 30000 /* the same for a peer that goes on sending meanwhile */
 

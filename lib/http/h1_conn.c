@@ -30,23 +30,41 @@ static void write_failed(struct h1_conn *c, const struct err *err)
 	h1_conn_fail(c, err);
 }
 
-static void flush(struct h1_conn *c)
+/* Returns how much of s, which is first in line, has gone; less than all when blocked or failed. */
+static size_t write_some(struct h1_conn *c, struct str s, struct err *err)
 {
-	struct err err = ERR_INIT;
+	size_t done = 0;
 
-	while (c->out.len > 0 && !c->write_blocked && c->phase == H1_OPEN) {
-		struct str s = buf_str(&c->out);
-		ssize_t n = filter_write(c->f, s.p, s.n, &err);
+	while (done < s.n && !c->write_blocked && err->code == E_NONE) {
+		ssize_t n = filter_write(c->f, s.p + done, s.n - done, err);
 
-		if (n == FILTER_AGAIN) {
-			c->write_blocked = true;
-		} else if (n < 0) {
-			write_failed(c, &err);
-		} else {
-			buf_consume(&c->out, (size_t)n);
+		if (n > 0) {
+			done += (size_t)n;
 			c->last_active = loop_now(c->loop);
+		} else if (n == FILTER_AGAIN) {
+			c->write_blocked = true;
 		}
 	}
+	return done;
+}
+
+size_t h1_conn_write(struct h1_conn *c, struct str s)
+{
+	struct err err = ERR_INIT;
+	size_t done = write_some(c, s, &err);
+
+	if (err.code != E_NONE)
+		c->write_error = mem_dup(&err, sizeof(err));
+	return done;
+}
+
+static void flush(struct h1_conn *c)
+{
+	struct err err = c->write_error ? *c->write_error : (struct err)ERR_INIT;
+
+	buf_consume(&c->out, write_some(c, buf_str(&c->out), &err));
+	if (err.code != E_NONE)
+		write_failed(c, &err);
 	if (c->was_high && c->out.len < PROXY_OUT_LOW) {
 		c->was_high = false;
 		c->drained = true;
@@ -283,6 +301,7 @@ static void reap(struct h1_conn *c)
 	buf_fini(&c->in);
 	buf_fini(&c->out);
 	arena_fini(&c->arena);
+	free(c->write_error);
 	free(c);
 }
 

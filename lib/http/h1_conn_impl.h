@@ -106,6 +106,7 @@ struct h1_conn {              /* lives as long as the connection */
 	bool out_shut;     /* switched: our direction is ended */
 	struct buf out;
 	bool write_blocked;
+	struct err *write_error; /* of h1_conn_write; NULL: none */
 	bool was_high, drained;
 };
 
@@ -115,6 +116,11 @@ struct h1_conn *h1_conn_new(struct loop *l, struct filter *f, const struct h1_ti
 			    const struct h1_role *role, void *arg);
 /* The engine shall run: later in this round, or once more when it is running. */
 void h1_conn_wake(struct h1_conn *c);
+/*
+ * Writes from where the bytes lie; the queue is empty. Returns how many went: the caller queues the
+ * rest. No callback comes from here: of a failure the engine tells, when it comes to the queue.
+ */
+size_t h1_conn_write(struct h1_conn *c, struct str s);
 void h1_conn_set_phase(struct h1_conn *c, enum h1_phase phase);
 /* From the engine: on_fail for an open exchange, then on_closed. */
 void h1_conn_fail(struct h1_conn *c, const struct err *err);

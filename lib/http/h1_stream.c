@@ -1,5 +1,4 @@
-/* The outgoing half: what stream.h promises, for both roles. Nothing is written here but into the
- * queue. */
+/* The outgoing half: what stream.h promises, for both roles. */
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h1_conn_impl.h"
@@ -27,27 +26,46 @@ static int op_head(struct stream *s, const struct msg *m, struct err *err)
 	return 0;
 }
 
+static int add_chunk(struct buf *to, struct str piece, struct err *err)
+{
+	if (h1_write_chunk_head(to, piece.n, err) < 0 || buf_add(to, piece, err) < 0)
+		return -1;
+	return buf_add(to, STR("\r\n"), err);
+}
+
+/*
+ * Large pieces go straight to the peer while it takes them, and small ones gather in the queue:
+ * neither is a megabyte kept that the socket would have taken, nor a packet sent for each line.
+ */
+static int add_bytes(struct h1_conn *c, struct str s, struct err *err)
+{
+	/* One for the process: it is filled and written within one call. */
+	static struct buf chunk = BUF_INIT(PROXY_OUT_MAX);
+	const bool direct = s.n >= H1_DIRECT_MIN && c->out.len == 0;
+
+	if (c->out_framing == BODY_CHUNKED) {
+		buf_truncate(&chunk, 0);
+		if (add_chunk(direct ? &chunk : &c->out, s, err) < 0)
+			return -1;
+		s = buf_str(&chunk);
+	}
+	if (direct)
+		s = str_from(s, h1_conn_write(c, s));
+	return buf_add(&c->out, s, err);
+}
+
 static int add_piece(struct h1_conn *c, struct str piece, struct err *err)
 {
 	if (buf_room(&c->out) < CHUNK_OVERHEAD || piece.n > buf_room(&c->out) - CHUNK_OVERHEAD)
 		return err_set(err, E_LIMIT, "the peer does not take what was sent");
-	switch (c->out_framing) {
-	case BODY_NONE:
+	if (c->out_framing == BODY_NONE)
 		return err_set(err, E_BAD, "a body in a message that has none");
-	case BODY_LENGTH:
+	if (c->out_framing == BODY_LENGTH) {
 		if (piece.n > c->out_left)
 			return err_set(err, E_BAD, "a body longer than announced");
 		c->out_left -= piece.n;
-		return buf_add(&c->out, piece, err);
-	case BODY_CHUNKED:
-		if (h1_write_chunk_head(&c->out, piece.n, err) < 0 ||
-		    buf_add(&c->out, piece, err) < 0)
-			return -1;
-		return buf_add(&c->out, STR("\r\n"), err);
-	case BODY_UNTIL_CLOSE:
-		break;
 	}
-	return buf_add(&c->out, piece, err);
+	return add_bytes(c, piece, err);
 }
 
 static int op_body(struct stream *s, struct str piece, struct err *err)
@@ -64,7 +82,8 @@ static int op_body(struct stream *s, struct str piece, struct err *err)
 		return -1;
 	if (c->out.len > PROXY_OUT_HIGH)
 		c->was_high = true;
-	h1_conn_wake(c);
+	if (c->out.len > 0)
+		h1_conn_wake(c);
 	return 0;
 }
 

@@ -88,8 +88,8 @@ static inline int stream_head(struct stream *s, const struct msg *m, struct err 
 {
 	return s->ops->head(s, m, err);
 }
-/* Copies into the output queue. E_LIMIT when the peer does not take what PROXY_OUT_MAX holds
- * (callers pause the source at PROXY_OUT_HIGH, so that is a bug or an attack). */
+/* Writes, or copies into the output queue. E_LIMIT when the peer does not take what PROXY_OUT_MAX
+ * holds (callers pause the source at PROXY_OUT_HIGH, so that is a bug or an attack). */
 static inline int stream_body(struct stream *s, struct str piece, struct err *err)
 {
 	return s->ops->body(s, piece, err);

@@ -479,23 +479,34 @@ static void test_answer_and_close_during_upload(void **state)
 }
 
 /* Writing fails first; the answer that waits in the socket is found all the same. */
-static void test_answer_behind_a_broken_pipe(void **state)
+static void expect_answer_behind_a_broken_pipe(struct str piece)
 {
 	const struct str answer = STR("HTTP/1.1 413 No\r\nContent-Length: 0\r\n\r\n");
 
-	(void)state;
 	start_upload(BODY_CHUNKED, 0);
 	wire_spin(&w);
 	stream_pause(stream, true);
 	assert_int_equal(send(w.peer, answer.p, answer.n, 0), answer.n);
 	wire_close(&w);
-	assert_int_equal(stream_body(stream, STR("x"), NULL), 0);
+	assert_int_equal(stream_body(stream, piece, NULL), 0);
 	stream_pause(stream, false);
 	wire_spin(&w);
 	wire_expect(&w, "head(413) end");
+	assert_int_equal(stream_body(stream, piece, NULL), 0);
+	assert_int_equal(stream_queued(stream), 0);
 	stream_abort(stream);
 	wire_spin(&w);
 	wire_expect(&w, "closed(cancelled)");
+}
+
+static void test_answer_behind_a_broken_pipe(void **state)
+{
+	static char large[H1_DIRECT_MIN];
+
+	(void)state;
+	expect_answer_behind_a_broken_pipe(STR("x"));
+	renew();
+	expect_answer_behind_a_broken_pipe(str_mem(large, sizeof(large)));
 }
 
 static void test_no_answer_during_upload(void **state)

@@ -857,6 +857,84 @@ static void test_slow_reader(void **state)
 	assert_int_equal(stream_queued(stream), 0);
 }
 
+/* What the socket takes needs no queue; what waits, and what it does not take, stays in order. */
+static void test_large_pieces(void **state)
+{
+	static char piece[H1_DIRECT_MIN];
+	const struct str head = STR("HTTP/1.1 200 R\r\nTransfer-Encoding: chunked\r\n\r\n");
+	const size_t framed = strlen("2000\r\n\r\n") + sizeof(piece);
+	size_t sent = 0;
+
+	(void)state;
+	wire_send(&w, GET);
+	head_only(BODY_CHUNKED, 0);
+	do {
+		memset(piece, 'a' + (int)(sent % 26), sizeof(piece));
+		assert_int_equal(stream_body(stream, str_mem(piece, sizeof(piece)), NULL), 0);
+		if (sent++ == 0) /* behind the head */
+			wire_spin(&w);
+		else if (sent == 2)
+			assert_int_equal(stream_queued(stream), 0);
+	} while (stream_queued(stream) <= sizeof(piece));
+	assert_int_equal(stream_body(stream, STR("small"), NULL), 0);
+	assert_int_equal(wire_drain(&w), head.n + sent * framed + strlen("5\r\nsmall\r\n"));
+	assert_memory_equal(w.got.mem, head.p, head.n);
+	for (size_t i = 0; i < sent; i++) {
+		const char *at = w.got.mem + head.n + i * framed;
+
+		memset(piece, 'a' + (int)(i % 26), sizeof(piece));
+		assert_memory_equal(at, "2000\r\n", 6);
+		assert_memory_equal(at + 6, piece, sizeof(piece));
+	}
+	assert_memory_equal(w.got.mem + head.n + sent * framed, "5\r\nsmall\r\n", 10);
+}
+
+/* A transport that says once why it failed. */
+static ssize_t broken_write(struct filter *f, const void *p, size_t n, struct err *err)
+{
+	(void)p;
+	(void)n;
+	(void)err_set(err, f->ready ? E_TIMEOUT : E_SYS, "broken");
+	f->ready = false;
+	return FILTER_ERROR;
+}
+
+static ssize_t dry_read(struct filter *f, void *p, size_t n, struct err *err)
+{
+	(void)f;
+	(void)p;
+	(void)n;
+	(void)err;
+	return FILTER_AGAIN;
+}
+
+static void free_nothing(struct filter *f)
+{
+	(void)f;
+}
+
+/* Its failure is told from the loop, as all is, and as it was when it happened. */
+static void test_large_piece_fails(void **state)
+{
+	static const struct filter_ops ops = {
+		.name = "broken", .read = dry_read, .write = broken_write, .free = free_nothing
+	};
+	struct filter broken = { .ops = &ops, .ready = true };
+	static char piece[H1_DIRECT_MIN];
+
+	(void)state;
+	wire_send(&w, GET);
+	head_only(BODY_UNTIL_CLOSE, 0);
+	(void)wire_recv(&w);
+	broken.below = conn->f;
+	conn->f = &broken;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(stream_body(stream, str_mem(piece, sizeof(piece)), NULL), 0);
+	wire_expect(&w, "GET end");
+	wire_spin(&w);
+	wire_expect(&w, "fail(timeout) closed(timeout)");
+}
+
 /* The same while nothing is to be read, and with a handler that does not care. */
 static void use_quiet(void)
 {
@@ -1344,6 +1422,8 @@ int main(void)
 		TEST(test_no_timeouts),
 		TEST(test_timer_is_not_moved),
 		TEST(test_slow_reader),
+		TEST(test_large_pieces),
+		TEST(test_large_piece_fails),
 		TEST(test_slow_reader_while_paused),
 		TEST(test_queue_has_a_maximum),
 		TEST(test_pause),
