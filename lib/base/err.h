@@ -32,6 +32,7 @@ enum err_code {
 	E_TLS,       /* handshake or verification */
 	E_CHILD,     /* a child process failed */
 	E_CANCELLED, /* the operator said no, or a signal asked to stop */
+	E_STALE,     /* a kept connection was closed before anything of the answer came */
 };
 
 #define ERR_TEXT_MAX 512

@@ -70,6 +70,11 @@
 #define PROXY_OUT_MAX MIB(1)    /* hard maximum of one output buffer */
 #define PROXY_CONNS_MAX 20000   /* client connections; above it 503 */
 
+/* proxy: connections to upstreams that are kept */
+#define POOL_IDLE_MAX 256                  /* over all hosts; past it the longest idle one goes */
+#define POOL_IDLE_MS (60 * 1000)           /* servers keep theirs 5 to 120 s */
+#define POOL_FRESH_MS (4 * 1000)           /* idle at most, for what may not be sent twice */
+
 /* proxy: what an event shows of a request; all of it, escaped, fits LOG_EVENT_MAX */
 #define EVENT_METHOD_MAX 64
 #define EVENT_PATH_MAX KIB(4)
@@ -143,6 +148,10 @@
 #define RESOLVE_TTL_MS (30 * 1000) /* getaddrinfo tells no TTL: short, as for names that move */
 #define RESOLVE_NEG_TTL_MS (2 * 1000)
 #define RESOLVE_NAME_MAX 253 /* RFC 1035 2.3.4, as text without the final dot */
+
+/* net: dialling */
+#define DIAL_ADDRS_MAX 16   /* = RESOLVE_ADDRS_MAX */
+#define DIAL_STAGGER_MS 250 /* RFC 8305 5: "Connection Attempt Delay" */
 
 /* net: TLS */
 #define TLS_CHAIN_MAX 10               /* certificates in a verified chain, both ends included */

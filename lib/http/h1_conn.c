@@ -277,12 +277,22 @@ void h1_conn_end(struct h1_conn *c, const struct err *err)
 	c->role->closed(c, err);
 }
 
+/* Not a byte of an answer came, and this is not the first request: it may never have been read. */
+static bool is_stale(const struct h1_conn *c, const struct err *err)
+{
+	return c->client && c->phase == H1_OPEN && c->used > 1 && err->code == E_IO &&
+	       c->in_state == IN_HEAD && c->interims == 0 && h1_input_left(c) == 0;
+}
+
 void h1_conn_fail(struct h1_conn *c, const struct err *err)
 {
 	const struct stream_handler *h = h1_conn_handler(c);
+	struct err told = *err;
 
+	if (is_stale(c, err))
+		told.code = E_STALE;
 	if (h->on_fail)
-		h->on_fail(c->stream.arg, err);
+		h->on_fail(c->stream.arg, &told);
 	c->announced = false;
 	if (c->phase != H1_GONE)
 		h1_conn_end(c, err);

@@ -73,7 +73,11 @@ struct h1_client_handler {
 };
 struct h1_conn *h1_client_new(struct loop *l, struct filter *f, const struct h1_timeouts *t,
 			      const struct h1_client_handler *h, void *arg);
-/* One exchange; the connection must be idle. The response to it arrives at `h`. */
+/*
+ * One exchange; the connection must be idle. The response to it arrives at `h`. When it fails with
+ * E_STALE the connection had carried others before, and ended before anything of an answer came:
+ * what may be done twice can be tried once more elsewhere (RFC 9112 9.3.1).
+ */
 struct stream *h1_client_start(struct h1_conn *c, const struct stream_handler *h, void *arg);
 /* How many exchanges it has carried, with the open one (a failure on the second one may be a stale
  * connection). */

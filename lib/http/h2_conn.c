@@ -35,13 +35,27 @@ static void end(struct h2_conn *c)
 		c->client->on_closed(c->arg, why);
 }
 
+/* What the connection's end means to one of its requests. */
+static enum err_code cut_code(const struct h2_stream *s, enum err_code code)
+{
+	if (s->c->server || s->in_state != H2_IN_HEAD || s->interims > 0)
+		return code;
+	if (!s->head_sent)
+		return E_CANCELLED;
+	return code == E_IO && s->id > 1 ? E_STALE : code;
+}
+
 /* For each stream; the callbacks may take out any of them. */
 static void cut_streams(struct h2_conn *c, const struct err *err)
 {
 	for (struct h2_stream *s = c->streams, *next; s && c->phase != H2_GONE; s = next) {
+		struct err why = *err;
+
 		next = s->next;
-		if (!s->gone)
-			h2_stream_cut(s, err);
+		if (s->gone)
+			continue;
+		why.code = cut_code(s, err->code);
+		h2_stream_cut(s, &why);
 	}
 }
 

@@ -237,6 +237,16 @@ int msg_strip_hop(struct msg *m, struct err *err)
 	return 0;
 }
 
+bool http_is_idempotent(struct str method)
+{
+	static const char *const names[] = { "GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (str_eqz(method, names[i]))
+			return true;
+	return false;
+}
+
 bool http_is_token(struct str s)
 {
 	return s.n > 0 && chars_span(s.p, s.n, CHAR_TOKEN) == s.n;

@@ -3,21 +3,12 @@
 #include "base/limits.h"
 #include "base/mem.h"
 
-static void close_conn(struct exchange *x)
-{
-	if (x->up_h1)
-		h1_conn_close(x->up_h1);
-	if (x->up_h2)
-		h2_conn_close(x->up_h2);
-	x->up_h1 = NULL;
-	x->up_h2 = NULL;
-}
-
 void exchange_drop_upstream(struct exchange *x)
 {
-	upstream_cancel(x->dial);
-	x->dial = NULL;
-	close_conn(x);
+	pool_cancel(x->wait);
+	x->wait = NULL;
+	if (x->up)
+		stream_abort(x->up);
 	x->up = NULL;
 }
 
@@ -64,6 +55,7 @@ static void on_up_head(void *arg, struct msg *m)
 
 	if (x->over || !x->client)
 		return;
+	x->up_spoke = true;
 	if (m->status == 101) {
 		err_set(&err, E_BAD, "the upstream switched protocols unasked");
 		exchange_fail(x, REASON_UPSTREAM_PROTOCOL, &err);
@@ -171,6 +163,21 @@ static void on_up_drain(void *arg)
 		stream_pause(x->client, false);
 }
 
+/*
+ * Once more, on a new connection? Only when nothing of the request is lost by then (its body is not
+ * kept), nothing of an answer came, and a second time does no harm: the server has not looked at it,
+ * or its method is idempotent (RFC 9110 9.2.2).
+ */
+static bool may_retry(const struct exchange *x, const struct err *err)
+{
+	if (x->retried || x->up_spoke || x->bytes_in > 0)
+		return false;
+	return err->code == E_CANCELLED ||
+	       (err->code == E_STALE && http_is_idempotent(x->req->method));
+}
+
+static void get_stream(struct exchange *x);
+
 static void on_up_fail(void *arg, const struct err *err)
 {
 	struct exchange *x = arg;
@@ -178,8 +185,15 @@ static void on_up_fail(void *arg, const struct err *err)
 		err->code == E_TIMEOUT ? REASON_UPSTREAM_TIMEOUT : REASON_UPSTREAM_PROTOCOL;
 
 	x->up = NULL;
-	if (!x->over && !x->answered)
-		exchange_fail(x, reason, err);
+	if (x->over || x->answered)
+		return;
+	if (x->client && may_retry(x, err)) {
+		x->retried = true;
+		x->p->metrics.retries++;
+		get_stream(x);
+		return;
+	}
+	exchange_fail(x, reason, err);
 }
 
 static void on_up_done(void *arg)
@@ -189,22 +203,27 @@ static void on_up_done(void *arg)
 	x->up = NULL;
 }
 
-static void on_up_closed(void *arg, const struct err *err)
+/* As it is on this connection, which may differ from what the client said (a mount, h1's
+ * origin-form). */
+static void set_target(struct exchange *x, enum upstream_speaks speaks)
 {
-	struct exchange *x = arg;
+	struct msg *m = x->req;
+	char authority[URL_HOST_MAX + 16];
 
-	(void)err;
-	x->up_h1 = NULL;
-	x->up_h2 = NULL;
-	x->up = NULL;
+	if (speaks == SPEAKS_H2)
+		m->scheme = STR("https");
+	if (speaks == SPEAKS_H1_ABSOLUTE) {
+		/* Inside a tunnel the request itself names neither; the destination is settled. */
+		authority_text(&x->dest, 80, authority);
+		m->scheme = STR("http");
+		m->authority = arena_str(m->arena, str_of(authority));
+	}
+	m->form = speaks == SPEAKS_H1_ABSOLUTE  ? TARGET_ABSOLUTE
+		  : m->form == TARGET_ASTERISK ? TARGET_ASTERISK
+					       : TARGET_ORIGIN;
 }
 
-static void on_up_idle(void *arg)
-{
-	close_conn(arg);
-}
-
-static void send_request(struct exchange *x)
+static void on_stream(void *arg, struct stream *up, enum upstream_speaks speaks)
 {
 	static const struct stream_handler handler = {
 		.on_head = on_up_head,
@@ -214,26 +233,14 @@ static void send_request(struct exchange *x)
 		.on_fail = on_up_fail,
 		.on_done = on_up_done,
 	};
-	char authority[URL_HOST_MAX + 16];
+	struct exchange *x = arg;
 	struct err err = ERR_INIT;
 
-	x->up = x->up_h2 ? h2_client_start(x->up_h2, &handler, x)
-			 : h1_client_start(x->up_h1, &handler, x);
-	stream_close_after(x->up);
-	/* As it is here, which may differ from what the client said (a mount, h1's origin-form). */
-	if (x->up_h2)
-		x->req->scheme = STR("https");
-	if (x->absolute) {
-		/* Inside a tunnel the request itself names neither; the destination is settled. */
-		authority_text(&x->dest, 80, authority);
-		x->req->scheme = STR("http");
-		x->req->authority = arena_str(x->req->arena, str_of(authority));
-	}
-	x->req->form = x->absolute                       ? TARGET_ABSOLUTE
-		       : x->req->form == TARGET_ASTERISK ? TARGET_ASTERISK
-							 : TARGET_ORIGIN;
-	if (stream_head(x->up, x->req, &err) < 0 ||
-	    (x->req_ended && stream_end(x->up, NULL, &err) < 0)) {
+	x->wait = NULL;
+	x->up = up;
+	stream_handle(up, &handler, x);
+	set_target(x, speaks);
+	if (stream_head(up, x->req, &err) < 0 || (x->req_ended && stream_end(up, NULL, &err) < 0)) {
 		exchange_fail(x, REASON_UPSTREAM_PROTOCOL, &err);
 		return;
 	}
@@ -241,22 +248,7 @@ static void send_request(struct exchange *x)
 		stream_pause(x->client, false);
 }
 
-static void on_dial_ready(void *arg, struct filter *f, enum upstream_speaks speaks)
-{
-	static const struct h1_client_handler h1 = { on_up_closed, on_up_idle };
-	static const struct h2_client_handler h2 = { on_up_closed, on_up_idle };
-	struct exchange *x = arg;
-
-	x->dial = NULL;
-	x->absolute = speaks == SPEAKS_H1_ABSOLUTE;
-	if (speaks == SPEAKS_H2)
-		x->up_h2 = h2_client_new(x->p->loop, f, &x->p->upstream_timeouts, &h2, x);
-	else
-		x->up_h1 = h1_client_new(x->p->loop, f, &x->p->upstream_timeouts, &h1, x);
-	send_request(x);
-}
-
-static void on_dial_failed(void *arg, const struct upstream_failure *failure)
+static void on_no_stream(void *arg, const struct upstream_failure *failure)
 {
 	struct exchange *x = arg;
 	struct refusal r = {
@@ -267,7 +259,7 @@ static void on_dial_failed(void *arg, const struct upstream_failure *failure)
 		.gate_body = failure->gate_body,
 	};
 
-	x->dial = NULL;
+	x->wait = NULL;
 	memcpy(x->gate_reason, failure->gate_reason, sizeof(x->gate_reason));
 	if (failure->reason == REASON_GATE_REFUSED ||
 	    failure->reason == REASON_ADDRESS_NOT_ALLOWED) {
@@ -286,10 +278,24 @@ static void on_dial_failed(void *arg, const struct upstream_failure *failure)
 		exchange_finish(x);
 }
 
-void exchange_forward(struct exchange *x, bool tls)
+static void get_stream(struct exchange *x)
 {
-	static const struct upstream_handler handler = { on_dial_ready, on_dial_failed };
+	static const struct pool_handler handler = { on_stream, on_no_stream };
+	const struct route *route = x->verdict.route;
+	const struct pool_want want = {
+		.to = x->dest,
+		.kind = x->up_kind,
+		.slot = route->auth != AUTH_NONE ? route->token_env : NULL,
+		.once = !http_is_idempotent(x->req->method) || x->req->framing != BODY_NONE,
+		.fresh = x->retried,
+	};
 
 	stream_pause(x->client, true);
-	x->dial = upstream_dial(x->p, &x->dest, tls ? UPSTREAM_TLS : UPSTREAM_PLAIN, &handler, x);
+	x->wait = pool_get(x->p->pool, &want, &handler, x);
+}
+
+void exchange_forward(struct exchange *x, enum upstream_kind kind)
+{
+	x->up_kind = kind;
+	get_stream(x);
 }

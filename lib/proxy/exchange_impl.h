@@ -10,12 +10,10 @@
 #define BOTTLE_PROXY_EXCHANGE_IMPL_H
 
 #include "base/buf.h"
-#include "http/h1_conn.h"
-#include "http/h2_conn.h"
 #include "proxy/exchange.h"
 #include "proxy/mask.h"
+#include "proxy/pool.h"
 #include "proxy/refuse.h"
-#include "proxy/upstream.h"
 
 struct exchange {
 	struct proxy *p;
@@ -33,13 +31,13 @@ struct exchange {
 	struct str mount;      /* reverse mount: its prefix, and */
 	struct str mount_base; /* "http://host[:port]" the agent used */
 
-	struct upstream_dial *dial;
-	struct h1_conn *up_h1; /* one of the two, */
-	struct h2_conn *up_h2;
-	struct stream *up; /* and the stream on it */
+	struct pool_wait *wait;
+	struct stream *up;
+	enum upstream_kind up_kind;
+	bool up_spoke; /* something of an answer came */
+	bool retried;
 	struct mask *mask;
 	struct buf masked; /* one piece at a time */
-	bool absolute;
 	bool req_ended; /* the client's message is complete */
 	bool head_sent; /* the final head went to the client */
 	bool answered;  /* the whole answer was handed to the client's stream */
@@ -78,8 +76,8 @@ void exchange_begin(struct exchange *x);
 
 /* ---- exchange_forward.c ---- */
 
-/* Dials; the client's body waits until there is somewhere to go. `tls`: towards the upstream. */
-void exchange_forward(struct exchange *x, bool tls);
+/* The client's body waits until there is somewhere to go. */
+void exchange_forward(struct exchange *x, enum upstream_kind kind);
 void exchange_drop_upstream(struct exchange *x);
 
 #endif

@@ -252,5 +252,5 @@ void exchange_begin(struct exchange *x)
 		return;
 	if (!judge(x))
 		return;
-	exchange_forward(x, x->from.tls || x->mount.n > 0);
+	exchange_forward(x, x->from.tls || x->mount.n > 0 ? UPSTREAM_TLS : UPSTREAM_PLAIN);
 }

@@ -97,6 +97,8 @@ int metrics_write(const struct proxy *p, struct buf *out, struct err *err)
 	write_leaves(&w, p->leaves);
 	one(&w, "credentials_masked_total", PROM_COUNTER, "Credentials blotted out of responses.",
 	    m->masked);
+	one(&w, "upstream_retries_total", PROM_COUNTER,
+	    "Requests sent once more because a kept connection was closed.", m->retries);
 	one(&w, "policy_generation", PROM_GAUGE, "Generation of the table in force.",
 	    p->policy->generation);
 	one(&w, "reloads_total", PROM_COUNTER, "Route tables put in force.", m->reloads_ok);

@@ -26,6 +26,7 @@ struct metrics {
 	uint64_t events_lost;
 	uint64_t bytes_in, bytes_out; /* bodies, seen from the agent: sent, received */
 	uint64_t masked; /* times an injected credential was blotted out of an answer */
+	uint64_t retries; /* requests sent once more, after a kept connection was found closed */
 	uint64_t reloads_ok, reloads_failed;
 	struct metrics_tls client_tls, upstream_tls;
 	struct prom_histogram

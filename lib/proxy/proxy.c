@@ -7,6 +7,7 @@
 #include "proxy/control.h"
 #include "proxy/event.h"
 #include "proxy/exchange.h"
+#include "proxy/pool.h"
 #include "proxy/session.h"
 
 #define LEAF_CACHE_MAX 1000
@@ -112,7 +113,10 @@ struct proxy *proxy_new(struct loop *l, struct proxy_config *config, struct err 
 	p->loop = l;
 	p->config = config;
 	/* When nothing moves the upstream's side gives up first, so that the client can be told. */
-	p->upstream_timeouts = (struct h1_timeouts){ .idle = config->idle_timeout_ms };
+	p->upstream_timeouts = (struct h1_timeouts){
+		.idle = config->idle_timeout_ms,
+		.keepalive = POOL_IDLE_MS,
+	};
 	p->client_timeouts = (struct h1_timeouts){
 		.head = config->head_timeout_ms,
 		.idle = config->idle_timeout_ms + PROXY_IDLE_GRACE_MS,
@@ -129,6 +133,7 @@ struct proxy *proxy_new(struct loop *l, struct proxy_config *config, struct err 
 	if (!p->tls_server)
 		goto fail;
 	p->leaves = leaf_cache_new(config->ca, LEAF_CACHE_MAX);
+	p->pool = pool_new(p);
 	if (config->control) {
 		p->control = control_new(p, config->control, err);
 		if (!p->control)
@@ -163,6 +168,7 @@ void proxy_free(struct proxy *p)
 	if (p->health)
 		http_server_free(p->health);
 	control_free(p->control);
+	pool_free(p->pool);
 	/* What was closed is reaped by one more round; it still looks at the proxy. */
 	if (loop_once(p->loop, 0, &err) < 0)
 		log_error("%s", err.text);

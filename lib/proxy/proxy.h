@@ -34,6 +34,7 @@ struct policy {
 struct session;
 struct exchange;
 struct control;
+struct pool;
 
 struct proxy {
 	struct loop *loop;
@@ -44,6 +45,7 @@ struct proxy {
 	struct tls_client_config *tls_client;
 	struct tls_server_config *tls_server;
 	struct h1_timeouts client_timeouts, upstream_timeouts;
+	struct pool *pool;
 	struct listener *listener;
 	struct http_server *health;
 	struct control *control;

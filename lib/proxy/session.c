@@ -305,7 +305,7 @@ static void check_hello(struct session *s)
 	s->state = SESSION_DIAL;
 	loop_unwatch(&s->watch);
 	loop_timer_stop(&s->timer);
-	s->dial = upstream_dial(s->p, &s->origin.tunnel, UPSTREAM_RAW, &handler, s);
+	s->dial = upstream_dial(s->p, &s->origin.tunnel, UPSTREAM_RAW, NULL, &handler, s);
 }
 
 /* The first bytes inside a tunnel decide what it is. */

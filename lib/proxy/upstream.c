@@ -3,22 +3,22 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h1_conn.h"
+#include "net/dial.h"
 #include "policy/ssrf.h"
 
 struct upstream_dial {
 	struct proxy *p;
 	struct authority to;
 	enum upstream_kind kind;
+	const char *scope;
 	const struct upstream_handler *handler;
 	void *arg;
 
 	struct resolve_query *query;
-	struct resolve_result addrs;
-	size_t next_addr;
-	struct filter *f; /* being brought up */
+	struct dial *tcp;
+	struct filter *f; /* connected; TLS on it is being brought up */
 	struct loop_watch watch;
 	struct loop_timer timer;
-	struct err last; /* why the latest address failed */
 
 	/* The CONNECT exchange with the gate, while it lasts. */
 	struct h1_conn *gate;
@@ -31,8 +31,6 @@ struct upstream_dial {
 	bool over;
 	struct loop_deferred reap;
 };
-
-static void try_next_address(struct upstream_dial *d);
 
 static bool by_gate(const struct upstream_dial *d)
 {
@@ -55,6 +53,8 @@ static void wind_up(struct upstream_dial *d)
 	if (d->query)
 		resolve_cancel(d->query);
 	d->query = NULL;
+	dial_cancel(d->tcp);
+	d->tcp = NULL;
 	loop_unwatch(&d->watch);
 	loop_timer_stop(&d->timer);
 	if (d->gate)
@@ -93,67 +93,49 @@ static void ready(struct upstream_dial *d)
 	d->handler->on_ready(d->arg, f, speaks);
 }
 
-/* The address did not work out; an address list is tried to its end, a gate's refusal is final. */
-static void address_failed(struct upstream_dial *d)
-{
-	loop_unwatch(&d->watch);
-	loop_timer_stop(&d->timer);
-	filter_free(d->f);
-	d->f = NULL;
-	try_next_address(d);
-}
-
-static void drive(void *arg, unsigned events);
-
 static void on_timeout(void *arg)
 {
 	struct upstream_dial *d = arg;
 	char host[URL_HOST_MAX + 16];
+	struct err err = ERR_INIT;
 
 	authority_text(&d->to, 0, host);
-	err_set(&d->last, E_TIMEOUT, "%s did not answer in time", host);
-	if (d->gate) {
-		fail(d, REASON_GATE_UNREACHABLE, &d->last);
-		return;
-	}
-	/* A stack with TLS on it is past its TCP connection: another address would not help. */
-	if (d->f && d->f->below) {
-		fail(d, REASON_UPSTREAM_TIMEOUT, &d->last);
-		return;
-	}
-	address_failed(d);
+	(void)err_set(&err, E_TIMEOUT, "%s did not answer in time", host);
+	fail(d, d->gate ? REASON_GATE_UNREACHABLE : REASON_UPSTREAM_TIMEOUT, &err);
 }
 
-static int watch_stack(struct upstream_dial *d, int timeout_ms, struct err *err)
-{
-	loop_unwatch(&d->watch);
-	if (loop_watch(d->p->loop, &d->watch, filter_fd(d->f), LOOP_READ | LOOP_WRITE, drive, d,
-		       err) < 0)
-		return -1;
-	loop_timer(d->p->loop, &d->timer, timeout_ms, on_timeout, d);
-	return 0;
-}
+static void drive(void *arg, unsigned events);
 
 static void start_tls(struct upstream_dial *d)
 {
 	static const char *const alpn[] = { "h2", "http/1.1", NULL };
 	struct err err = ERR_INIT;
-	char scope[URL_HOST_MAX + 16];
 	struct filter *tls;
 
-	authority_text(&d->to, 0, scope);
-	tls = tls_client(d->p->tls_client, d->f, d->to.host, scope, alpn, &err);
+	tls = tls_client(d->p->tls_client, d->f, d->to.host, d->scope,
+			 d->kind == UPSTREAM_TLS_H1 ? alpn + 1 : alpn, &err);
 	if (!tls) {
 		d->f = NULL; /* taken over, and freed with the failure */
 		fail(d, REASON_UPSTREAM_TLS, &err);
 		return;
 	}
 	d->f = tls;
-	if (watch_stack(d, PROXY_HANDSHAKE_TIMEOUT_MS, &err) < 0) {
+	if (loop_watch(d->p->loop, &d->watch, filter_fd(tls), LOOP_READ | LOOP_WRITE, drive, d,
+		       &err) < 0) {
 		fail(d, REASON_UPSTREAM_UNREACHABLE, &err);
 		return;
 	}
+	loop_timer(d->p->loop, &d->timer, PROXY_HANDSHAKE_TIMEOUT_MS, on_timeout, d);
 	drive(d, 0);
+}
+
+/* Bytes go to the host from here on. */
+static void tunnel_ready(struct upstream_dial *d)
+{
+	if (d->kind == UPSTREAM_TLS || d->kind == UPSTREAM_TLS_H1)
+		start_tls(d);
+	else
+		ready(d);
 }
 
 /* The gate's answer to our CONNECT. */
@@ -168,10 +150,7 @@ static void on_gate_head(void *arg, struct msg *m)
 	if (m->status / 100 == 2) {
 		d->f = h1_conn_take(d->gate);
 		d->gate = NULL;
-		if (d->kind == UPSTREAM_TLS)
-			start_tls(d);
-		else
-			ready(d);
+		tunnel_ready(d);
 		return;
 	}
 	reason = msg_value(m, "bottle-block-reason");
@@ -248,7 +227,6 @@ static void send_gate_connect(struct upstream_dial *d)
 	struct msg m;
 	struct stream *s;
 
-	loop_unwatch(&d->watch);
 	loop_timer(d->p->loop, &d->timer, PROXY_HANDSHAKE_TIMEOUT_MS, on_timeout, d);
 	d->gate =
 		h1_client_new(d->p->loop, steal(&d->f), &d->p->upstream_timeouts, &conn_handler, d);
@@ -266,23 +244,6 @@ static void send_gate_connect(struct upstream_dial *d)
 		fail(d, REASON_GATE_UNREACHABLE, &err);
 }
 
-/* TCP (or the whole stack) is up. */
-static void stack_ready(struct upstream_dial *d)
-{
-	bool tcp_only = d->f->below == NULL;
-
-	if (!tcp_only) {
-		ready(d);
-		return;
-	}
-	if (by_gate(d) && d->kind != UPSTREAM_PLAIN)
-		send_gate_connect(d);
-	else if (d->kind == UPSTREAM_TLS)
-		start_tls(d);
-	else
-		ready(d);
-}
-
 static void drive(void *arg, unsigned events)
 {
 	struct upstream_dial *d = arg;
@@ -290,23 +251,12 @@ static void drive(void *arg, unsigned events)
 	unsigned wants;
 
 	(void)events;
-	if (d->over || !d->f)
-		return;
 	switch (filter_handshake(d->f, &err)) {
 	case FILTER_READY:
-		loop_unwatch(&d->watch);
-		loop_timer_stop(&d->timer);
-		stack_ready(d);
+		ready(d);
 		return;
 	case FILTER_FAILED:
-		if (d->f->below) {
-			fail(d,
-			     err.code == E_IO ? REASON_UPSTREAM_UNREACHABLE : REASON_UPSTREAM_TLS,
-			     &err);
-			return;
-		}
-		d->last = err;
-		address_failed(d);
+		fail(d, err.code == E_IO ? REASON_UPSTREAM_UNREACHABLE : REASON_UPSTREAM_TLS, &err);
 		return;
 	case FILTER_NOT_YET:
 		wants = filter_wants(d->f);
@@ -315,25 +265,22 @@ static void drive(void *arg, unsigned events)
 	}
 }
 
-static void try_next_address(struct upstream_dial *d)
+static void on_tcp(void *arg, struct filter *f, const struct err *err)
 {
-	enum reason reason = by_gate(d) ? REASON_GATE_UNREACHABLE : REASON_UPSTREAM_UNREACHABLE;
+	struct upstream_dial *d = arg;
 
-	while (d->next_addr < d->addrs.count) {
-		const struct addr *a = &d->addrs.addrs[d->next_addr++];
-		int fd;
-
-		if (filter_connect_socket(&a->sa, a->len, &fd, &d->last) < 0)
-			continue;
-		d->f = filter_tcp(fd, true);
-		if (watch_stack(d, PROXY_CONNECT_TIMEOUT_MS, &d->last) == 0)
-			return;
-		filter_free(d->f);
-		d->f = NULL;
-	}
-	if (d->last.code == E_TIMEOUT && !by_gate(d))
-		reason = REASON_UPSTREAM_TIMEOUT;
-	fail(d, reason, &d->last);
+	d->tcp = NULL;
+	d->f = f;
+	if (err)
+		fail(d,
+		     by_gate(d)                ? REASON_GATE_UNREACHABLE
+		     : err->code == E_TIMEOUT ? REASON_UPSTREAM_TIMEOUT
+					       : REASON_UPSTREAM_UNREACHABLE,
+		     err);
+	else if (by_gate(d) && d->kind != UPSTREAM_PLAIN)
+		send_gate_connect(d);
+	else
+		tunnel_ready(d);
 }
 
 static void on_resolved(void *arg, const struct resolve_result *res, const struct err *err)
@@ -351,19 +298,20 @@ static void on_resolved(void *arg, const struct resolve_result *res, const struc
 		fail(d, REASON_ADDRESS_NOT_ALLOWED, &denied);
 		return;
 	}
-	d->addrs = *res;
-	try_next_address(d);
+	d->tcp = dial_start(d->p->loop, res->addrs, res->count, PROXY_CONNECT_TIMEOUT_MS, on_tcp,
+			    d);
 }
 
 struct upstream_dial *upstream_dial(struct proxy *p, const struct authority *to,
-				    enum upstream_kind kind, const struct upstream_handler *h,
-				    void *arg)
+				    enum upstream_kind kind, const char *scope,
+				    const struct upstream_handler *h, void *arg)
 {
 	struct upstream_dial *d = mem_new(struct upstream_dial);
 
 	d->p = p;
 	d->to = *to;
 	d->kind = kind;
+	d->scope = scope;
 	d->handler = h;
 	d->arg = arg;
 	arena_init(&d->gate_arena, KIB(8));

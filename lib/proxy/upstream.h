@@ -1,7 +1,7 @@
 /*
  * upstream: a connection to where a request goes: resolved, checked, dialled, verified.
  *
- *	direct:   resolve -> SSRF guard on every answer -> TCP, each address in turn -> TLS
+ *	direct:   resolve -> SSRF guard on every answer -> TCP to one of them -> TLS
  *	by gate:  resolve the gate -> TCP -> CONNECT -> TLS   (the gate resolves and guards)
  *	          resolve the gate -> TCP                     (http://: absolute-form requests)
  */
@@ -18,9 +18,10 @@
 #include "proxy/proxy.h"
 
 enum upstream_kind {
-	UPSTREAM_TLS,   /* verified TLS to the host */
-	UPSTREAM_PLAIN, /* http:// */
-	UPSTREAM_RAW,   /* bytes of a spliced tunnel: TCP, or CONNECT through the gate */
+	UPSTREAM_TLS,    /* verified TLS to the host, HTTP/1.1 or HTTP/2 in it */
+	UPSTREAM_TLS_H1, /* the same, HTTP/1.1 only: for what HTTP/2 has no words */
+	UPSTREAM_PLAIN,  /* http:// */
+	UPSTREAM_RAW,    /* bytes of a spliced tunnel: TCP, or CONNECT through the gate */
 };
 
 /* What is spoken on a connection. */
@@ -49,9 +50,13 @@ struct upstream_handler {
 
 struct upstream_dial;
 
+/*
+ * TLS sessions are resumed between dials of the same `scope`, which is borrowed until the dial is
+ * over; NULL: never.
+ */
 struct upstream_dial *upstream_dial(struct proxy *p, const struct authority *to,
-				    enum upstream_kind kind, const struct upstream_handler *h,
-				    void *arg);
+				    enum upstream_kind kind, const char *scope,
+				    const struct upstream_handler *h, void *arg);
 void upstream_cancel(struct upstream_dial *d); /* NULL is fine */
 
 #endif

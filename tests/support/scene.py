@@ -18,11 +18,20 @@ class Scene:
         self.seen = []
         self.connections = []
         self.errors = []
-        self.wires = []
+        self.sockets = []
         self.done = threading.Event()
         for section in rec.upstream:
             for step in section.find("certificate"):
                 self.certificate = step.rest
+
+    def close(self):
+        """Ends its connections: the proxy keeps those it can use again, and the next scene is to have its own."""
+        for sock in self.sockets:
+            try:
+                # Below TLS, and while its own thread may be reading from it.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def script(self, index):
         """The section that answers request number index; None: answer anything with 200."""
@@ -64,7 +73,10 @@ class World:
                 marker.set()
                 continue
             # The scene of this moment: its thread may get to run in the next one.
-            threading.Thread(target=self._serve, args=(sock, tls, self.scene), daemon=True).start()
+            scene = self.scene
+            if scene:
+                scene.sockets.append(sock)
+            threading.Thread(target=self._serve, args=(sock, tls, scene), daemon=True).start()
 
     def change(self, scene):
         """Sets the next scene once every connection made so far has been accepted, so that none counts for it."""
@@ -76,6 +88,8 @@ class World:
                 probe.connect(("::1", port))
                 if not marker.wait(WAIT_SECONDS):
                     raise TimeoutError(f"port {port} accepts nothing")
+        if self.scene:
+            self.scene.close()
         self.scene = scene
 
     def context(self, kind, name):
@@ -101,7 +115,6 @@ class World:
                 sock.close()
                 return
             wire = http1.Wire(sock, WAIT_SECONDS)
-            scene.wires.append(wire)
             while self._answer(wire, scene):
                 pass
             wire.close()
@@ -122,7 +135,9 @@ class World:
                 tls.context = self.context(scene.certificate, name)
 
         base.sni_callback = choose
-        return base.wrap_socket(sock, server_side=True)
+        wrapped = base.wrap_socket(sock, server_side=True)
+        scene.sockets.append(wrapped)
+        return wrapped
 
     def _answer(self, wire, scene):
         """One request and its answer; False ends the connection."""
