@@ -43,9 +43,12 @@
 
 /* http: HTTP/2 connections (RFC 9113) */
 #define H2_STREAMS_MAX 128         /* open at the same time, announced to clients */
+#define H2_CLIENT_STREAMS_MAX 32   /* that we open on one connection to a server */
 #define H2_SERVER_WINDOW KIB(256)  /* unread bytes of one request */
 #define H2_CLIENT_WINDOW MIB(1)    /* of one response: the way to a server is longer */
-#define H2_CONN_WINDOW MIB(4)      /* of a connection; what paused streams hold counts */
+/* Of a connection: all its streams may be paused with a full window, and one more still moves. */
+#define H2_SERVER_CONN_WINDOW (H2_STREAMS_MAX * H2_SERVER_WINDOW)
+#define H2_CLIENT_CONN_WINDOW (H2_CLIENT_STREAMS_MAX * H2_CLIENT_WINDOW)
 #define H2_OUT_FILL KIB(64)        /* frames made ahead of the socket: one TLS write */
 #define H2_QUEUE_MAX 2000          /* frames that wait for a peer who does not read */
 #define H2_HEAD_WASTE_MAX MIB(1)   /* a head that unpacks to more is an attack, not a mistake */

@@ -24,6 +24,7 @@ void h2_client_head(struct h2_stream *s, bool end_stream)
 		bad_response(s, &err);
 		return;
 	}
+	c->answered = true;
 	if (s->msg.status >= 200) {
 		s->in_state = H2_IN_BODY;
 		s->in_counted = s->msg.framing != BODY_CHUNKED;
@@ -74,8 +75,8 @@ unsigned h2_client_room(const struct h2_conn *c)
 		return 0;
 	max = nghttp2_session_get_remote_settings(c->session,
 						  NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-	if (max > H2_STREAMS_MAX)
-		max = H2_STREAMS_MAX;
+	if (max > H2_CLIENT_STREAMS_MAX)
+		max = H2_CLIENT_STREAMS_MAX;
 	return max > c->open ? max - c->open : 0;
 }
 

@@ -42,7 +42,7 @@ static enum err_code cut_code(const struct h2_stream *s, enum err_code code)
 		return code;
 	if (!s->head_sent)
 		return E_CANCELLED;
-	return code == E_IO && s->id > 1 ? E_STALE : code;
+	return code == E_IO && s->c->answered ? E_STALE : code;
 }
 
 /* For each stream; the callbacks may take out any of them. */

@@ -89,6 +89,7 @@ struct h2_conn { /* lives as long as the connection */
 	enum h2_phase phase;
 	int64_t since; /* when the phase, or the time without streams, began */
 	bool used;     /* has carried a stream */
+	bool answered; /* client: a response has come */
 	bool running;  /* the engine is on the stack */
 	bool again;    /* something was called meanwhile */
 	bool draining; /* no further streams */

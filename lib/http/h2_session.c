@@ -385,9 +385,10 @@ static void announce(nghttp2_session *session, bool server)
 		server ? (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1 }
 		       : (nghttp2_settings_entry){ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },
 	};
+	const size_t window = server ? H2_SERVER_CONN_WINDOW : H2_CLIENT_CONN_WINDOW;
 
 	if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, all, ARRAY_LEN(all)) != 0 ||
-	    nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, H2_CONN_WINDOW) !=
+	    nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, (int32_t)window) !=
 		    0)
 		abort();
 }

@@ -92,7 +92,7 @@ def test_bytes_behind_the_gates_answer_are_not_lost(pki, tmp_path, start_proxy):
         server = upstream.http1.Wire(context.wrap_socket(wire.sock, server_side=True), wire.timeout)
         upstream.http1.read_request(server)
         server.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        server.read_some()
+        server.close_in_order()
 
     with upstream.RawServer(script) as gate:
         proxy = start_proxy(routes=[{"host": "api.test"}],

@@ -22,6 +22,14 @@ class Closed(Exception):
     """The peer closed (or reset) the connection before the message was complete."""
 
 
+def hang_up(sock):
+    """Ends a connection from which another thread may be reading: below TLS, and without closing its descriptor."""
+    try:
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # it is gone already
+
+
 class Wire:
     """A connected socket with a reading buffer. Every operation ends within `timeout` seconds."""
 

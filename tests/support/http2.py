@@ -50,7 +50,9 @@ class Peer:
     def __init__(self, wire, client_side):
         self.wire = wire
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=client_side, **CONFIG))
+        self.client_side = client_side
         self.streams = {}
+        self.out = {}
         self.credit = True
         self.goaway = None
         self.h2.initiate_connection()
@@ -70,6 +72,8 @@ class Peer:
         for event in events:
             self._note(event)
         self.flush()
+        for stream in list(self.out):
+            self._pump(stream)
         return events
 
     def _note(self, event):
@@ -96,20 +100,39 @@ class Peer:
             message.reset = event.error_code
 
     def send_body(self, stream, data, end=True):
-        """All of it, as fast as the windows allow."""
-        while data:
-            room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
-            if room <= 0:
-                self.receive()
-                if self.streams.get(stream, Message()).reset is not None:
-                    return
-                continue
-            self.h2.send_data(stream, data[:room])
-            data = data[room:]
-            self.flush()
+        """A client returns when the windows have allowed all of it; a server has other streams to see to meanwhile."""
+        self._queue(stream, data)
         if end:
-            self.h2.end_stream(stream)
-            self.flush()
+            self._queue(stream, lambda: self.h2.end_stream(stream))
+        while self.client_side and self.out.get(stream):
+            self.receive()
+
+    def send_trailers(self, stream, fields):
+        self._queue(stream, lambda: self.h2.send_headers(stream, fields, end_stream=True))
+
+    def _queue(self, stream, what):
+        self.out.setdefault(stream, []).append(what)
+        self._pump(stream)
+
+    def _pump(self, stream):
+        """Sends what waits on this stream, as far as the windows allow."""
+        queue = self.out[stream]
+        if self.streams.get(stream, Message()).reset is not None:
+            queue.clear()
+        while queue:
+            if callable(queue[0]):
+                queue.pop(0)()
+                self.flush()
+                continue
+            room = min(self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
+            if queue[0] and room <= 0:
+                break
+            if queue[0]:
+                self.h2.send_data(stream, queue[0][:room])
+                self.flush()
+            queue[0] = queue[0][room:]
+            if not queue[0]:
+                queue.pop(0)
 
     def close(self):
         self.wire.close()
@@ -171,8 +194,7 @@ class Exchange:
         self.peer.send_body(self.stream, body)
 
     def trailers(self, fields):
-        self.peer.h2.send_headers(self.stream, fields, end_stream=True)
-        self.peer.flush()
+        self.peer.send_trailers(self.stream, fields)
 
     def reset(self, code):
         self.peer.h2.reset_stream(self.stream, code)

@@ -27,11 +27,7 @@ class Scene:
     def close(self):
         """Ends its connections: the proxy keeps those it can use again, and the next scene is to have its own."""
         for sock in self.sockets:
-            try:
-                # Below TLS, and while its own thread may be reading from it.
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
-            except OSError:
-                pass
+            http1.hang_up(sock)
 
     def script(self, index):
         """The section that answers request number index; None: answer anything with 200."""

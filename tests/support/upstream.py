@@ -171,7 +171,7 @@ class Server:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for wire in list(self._wires):
-            wire.close()
+            http1.hang_up(wire.sock)
         self._acceptor.join(self.timeout)
         for thread in self._threads:
             thread.join(self.timeout)

@@ -433,7 +433,29 @@ static void test_stale_connection(void **state)
 	assert_int_equal(stream_end(stream, NULL, NULL), 0);
 	assert_int_equal(h1_client_used(conn), 2);
 	wire_spin(&w);
-	wire_expect(&w, "fail(io) closed(io)");
+	wire_expect(&w, "fail(stale) closed(io)");
+}
+
+/* Something of an answer came: it was acted on. */
+static void test_cut_on_a_kept_connection(void **state)
+{
+	static const char *const parts[] = { "H", "HTTP/1.1 200 OK\r\nContent-Le",
+					     "HTTP/1.1 103 Early Hints\r\n\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		renew();
+		get();
+		wire_send(&w, HELLO);
+		wire_expect(&w, "head(200) body(hello) end done idle");
+		start("GET");
+		assert_int_equal(stream_end(stream, NULL, NULL), 0);
+		wire_spin(&w);
+		wire_send(&w, parts[i]);
+		wire_close(&w);
+		wire_spin(&w);
+		wire_expect(&w, i < 2 ? "fail(io) closed(io)" : "head(103) fail(io) closed(io)");
+	}
 }
 
 /* --- early answers -------------------------------------------------------------------------- */
@@ -729,6 +751,7 @@ int main(void)
 		TEST(test_bytes_after_response),
 		TEST(test_response_before_request),
 		TEST(test_stale_connection),
+		TEST(test_cut_on_a_kept_connection),
 		TEST(test_answer_before_the_request_ends),
 		TEST(test_answer_and_close_during_upload),
 		TEST(test_answer_behind_a_broken_pipe),

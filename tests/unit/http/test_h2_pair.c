@@ -482,7 +482,7 @@ static void test_back_pressure(void **state)
 static void test_window_after_aborts(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < 3 * H2_CONN_WINDOW / H2_SERVER_WINDOW; i++) {
+	for (size_t i = 0; i < 3 * H2_SERVER_CONN_WINDOW / H2_SERVER_WINDOW; i++) {
 		struct stream *s = upload(BODY_CHUNKED, 0);
 
 		expect("PUT(/up)");
@@ -625,8 +625,8 @@ static void test_client_gone(void **state)
 static void test_room(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < H2_STREAMS_MAX; i++) {
-		assert_int_equal(h2_client_room(client), H2_STREAMS_MAX - i);
+	for (unsigned i = 0; i < H2_CLIENT_STREAMS_MAX; i++) {
+		assert_int_equal(h2_client_room(client), H2_CLIENT_STREAMS_MAX - i);
 		get("/x");
 		wire_spin(&w);
 	}

@@ -187,6 +187,8 @@ const char *wire_code(const struct err *err)
 		return "bad";
 	case E_IO:
 		return "io";
+	case E_STALE:
+		return "stale";
 	case E_LIMIT:
 		return "limit";
 	case E_TIMEOUT:
