@@ -19,6 +19,7 @@ class Scene:
         self.connections = []
         self.errors = []
         self.sockets = []
+        self.closed = False
         self.done = threading.Event()
         for section in rec.upstream:
             for step in section.find("certificate"):
@@ -26,7 +27,13 @@ class Scene:
 
     def close(self):
         """Ends its connections: the proxy keeps those it can use again, and the next scene is to have its own."""
+        self.closed = True
         for sock in self.sockets:
+            http1.hang_up(sock)
+
+    def add(self, sock):
+        self.sockets.append(sock)
+        if self.closed:
             http1.hang_up(sock)
 
     def script(self, index):
@@ -71,7 +78,7 @@ class World:
             # The scene of this moment: its thread may get to run in the next one.
             scene = self.scene
             if scene:
-                scene.sockets.append(sock)
+                scene.add(sock)
             threading.Thread(target=self._serve, args=(sock, tls, scene), daemon=True).start()
 
     def change(self, scene):
@@ -132,7 +139,7 @@ class World:
 
         base.sni_callback = choose
         wrapped = base.wrap_socket(sock, server_side=True)
-        scene.sockets.append(wrapped)
+        scene.add(wrapped)
         return wrapped
 
     def _answer(self, wire, scene):
