@@ -101,7 +101,7 @@ void exchange_answer_refusal(struct exchange *x, const struct refusal *r)
 	if (r->reason == REASON_BAD_REQUEST || r->reason == REASON_PATH_NOT_CANONICAL)
 		stream_close_after(x->client);
 	x->head_sent = x->answered = true;
-	if (refuse_stream(x->client, r, &err) < 0)
+	if (refuse_stream(x->client, r, x->grpc, &err) < 0)
 		exchange_cut(x);
 }
 
@@ -274,6 +274,8 @@ void exchange_start(struct proxy *p, const struct exchange_origin *from, struct 
 	x->method = request->method;
 	x->path = request->path;
 	x->host = request->host.p ? request->host : request->authority;
+	x->grpc = request->version == HTTP_2 &&
+		  str_istarts(msg_value(request, "content-type"), STR("application/grpc"));
 	exchange_begin(x);
 }
 

@@ -38,6 +38,7 @@ struct exchange {
 	bool retried;
 	struct mask *mask;
 	struct buf masked; /* one piece at a time */
+	bool grpc;      /* the request is a gRPC call */
 	bool req_ended; /* the client's message is complete */
 	bool head_sent; /* the final head went to the client */
 	bool answered;  /* the whole answer was handed to the client's stream */

@@ -1,8 +1,10 @@
 #include "proxy/refuse.h"
 
 #include "base/buf.h"
+#include "base/enc.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/mem.h"
 #include "http/server.h"
 
 static int member(struct buf *out, const char *key, struct str value, bool first, struct err *err)
@@ -26,7 +28,44 @@ static int body(struct buf *out, const struct refusal *r, const char *name, stru
 	return 0;
 }
 
-int refuse_stream(struct stream *s, const struct refusal *r, struct err *err)
+/* The gRPC code that a client derives from an HTTP status (grpc: doc/http-grpc-status-mapping.md). */
+static const char *grpc_status(int status)
+{
+	switch (status) {
+	case 400:
+		return "13"; /* INTERNAL */
+	case 403:
+		return "7"; /* PERMISSION_DENIED */
+	case 429:
+	case 502:
+	case 503:
+	case 504:
+		return "14"; /* UNAVAILABLE */
+	default:
+		return "2"; /* UNKNOWN */
+	}
+}
+
+/*
+ * A call is refused by "Trailers-Only", which is 200 without a body (grpc: doc/PROTOCOL-HTTP2.md):
+ * only there do all clients look for a reason.
+ */
+static int refuse_call(struct stream *s, int status, const char *name, const char *message,
+		       struct field reason_field, struct err *err)
+{
+	auto_buf text = BUF_INIT(KIB(16));
+	struct field fields[3] = { reason_field };
+	struct fields extra = { fields, ARRAY_LEN(fields), ARRAY_LEN(fields) };
+
+	if (buf_addf(&text, err, "%s: ", name) < 0 ||
+	    enc_percent(&text, str_of(message), " ,:'/", err) < 0)
+		return -1;
+	fields[1] = (struct field){ STR("grpc-status"), str_of(grpc_status(status)) };
+	fields[2] = (struct field){ STR("grpc-message"), buf_str(&text) };
+	return http_reply(s, 200, "application/grpc", STR_NONE, &extra, err);
+}
+
+int refuse_stream(struct stream *s, const struct refusal *r, bool grpc, struct err *err)
 {
 	const char *name = r->name ? r->name : reason_name(r->reason);
 	int status = r->status ? r->status : reason_status(r->reason);
@@ -34,6 +73,8 @@ int refuse_stream(struct stream *s, const struct refusal *r, struct err *err)
 	struct fields extra = { &reason_field, 1, 1 };
 	auto_buf text = BUF_INIT(KIB(16));
 
+	if (grpc)
+		return refuse_call(s, status, name, r->message, reason_field, err);
 	if (r->gate_body.n > 0)
 		return http_reply(s, status, "application/json", r->gate_body, &extra, err);
 	if (body(&text, r, name, err) < 0)

@@ -20,8 +20,9 @@ struct refusal {
 
 /*
  * Answers `s` with the JSON body. The connection stays usable when the request was read whole. -1
- * when the stream is gone.
+ * when the stream is gone. `grpc`: the request is a gRPC call, whose client shows what grpc-status
+ * and grpc-message say, and of any other answer its status alone.
  */
-int refuse_stream(struct stream *s, const struct refusal *r, struct err *err);
+int refuse_stream(struct stream *s, const struct refusal *r, bool grpc, struct err *err);
 
 #endif

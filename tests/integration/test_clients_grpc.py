@@ -49,6 +49,7 @@ def test_grpc(agent, proxy, server):
     assert out["Hang"]["code"] == "DEADLINE_EXCEEDED"
     assert server.stdout.readline() == b"cancelled\n"  # the server was told, too
     assert out["Missing"]["code"] == "UNIMPLEMENTED"
-    assert out["refused"]["code"] == "PERMISSION_DENIED", out["refused"]
+    assert out["refused"]["code"] == "PERMISSION_DENIED"
+    assert out["refused"]["details"].startswith("host-not-allowed: "), out["refused"]
     proxy.wait_event(verdict="allow", host="grpc.test", path="/t.Echo/Chat", status=200, credential="EGRESS_PROXY_TOKEN_0")
     proxy.wait_event(verdict="block", host="evil.example", reason="host-not-allowed")
