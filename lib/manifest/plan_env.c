@@ -25,6 +25,7 @@ static const struct {
 	{ "CARGO_HTTP_CAINFO", PLAN_CA_BUNDLE },
 	{ "DENO_CERT", PLAN_CA_BUNDLE },
 	{ "AWS_CA_BUNDLE", PLAN_CA_BUNDLE },
+	{ "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", PLAN_CA_BUNDLE },
 };
 
 /* The entry of that name, emptied, or a new one: a later source overrides an earlier one. */

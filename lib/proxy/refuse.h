@@ -20,8 +20,8 @@ struct refusal {
 
 /*
  * Answers `s` with the JSON body. The connection stays usable when the request was read whole. -1
- * when the stream is gone. `grpc`: the request is a gRPC call, whose client shows what grpc-status
- * and grpc-message say, and of any other answer its status alone.
+ * when the stream is gone. `grpc`: the request is a gRPC call, which is told by its status message
+ * instead, the only thing that its clients show.
  */
 int refuse_stream(struct stream *s, const struct refusal *r, bool grpc, struct err *err);
 

@@ -364,6 +364,7 @@ static void test_env(void **state)
 		{ "CARGO_HTTP_CAINFO", "/run/bottle/ca-bundle.pem" },
 		{ "DENO_CERT", "/run/bottle/ca-bundle.pem" },
 		{ "AWS_CA_BUNDLE", "/run/bottle/ca-bundle.pem" },
+		{ "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "/run/bottle/ca-bundle.pem" },
 		{ "HOME", "/home/agent" },
 	};
 	struct world w;
