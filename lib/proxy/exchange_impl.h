@@ -38,10 +38,10 @@ struct exchange {
 	bool retried;
 	struct mask *mask;
 	struct buf masked; /* one piece at a time */
-	bool grpc;      /* the request is a gRPC call */
-	bool req_ended; /* the client's message is complete */
-	bool head_sent; /* the final head went to the client */
-	bool answered;  /* the whole answer was handed to the client's stream */
+	bool grpc;         /* the request is a gRPC call */
+	bool req_ended;    /* the client's message is complete */
+	bool head_sent;    /* the final head went to the client */
+	bool answered;     /* the whole answer was handed to the client's stream */
 	int status;
 	uint64_t bytes_in, bytes_out;
 	uint64_t announced;   /* length of the answer's body by its head; UINT64_MAX: not said */
