@@ -164,12 +164,11 @@
 #define TLS_SESSIONS_MAX 256           /* to be resumed, about 0.5 to 3 KiB each */
 #define TLS_SESSIONS_PER_SCOPE 4       /* TLS 1.3 tickets, each good for one connection */
 #define TLS_TICKET_MAX KIB(4)          /* it goes into our hello, which is one record */
-#define TLS_READ_BUDGET                                                                      \
-	KIB(64) /* bytes taken from below in one read: a flood of records that carry no data \
-		   yields */
-#define TLS_WRITE_MAX KIB(64)  /* bytes taken by one write, sent as records in one piece */
-#define TLS_HELD_MAX KIB(128)  /* records that wait for the socket: one write, and alerts */
-#define TLS_CA_FILE_MAX MIB(4) /* PEM bundle: Debian's is 220 KiB */
+#define TLS_READ_MAX KIB(64)           /* asked of below at once; one buffer for the process */
+#define TLS_READ_BUDGET KIB(16)        /* read without data for the caller; then others' turn */
+#define TLS_WRITE_MAX KIB(64)          /* bytes taken by one write, sent as records in one piece */
+#define TLS_HELD_MAX KIB(128)          /* records that wait for the socket: one write, and alerts */
+#define TLS_CA_FILE_MAX MIB(4)         /* PEM bundle: Debian's is 220 KiB */
 
 /* docker */
 #define TAR_PIECE KIB(64)        /* of an archive that is made while it is sent */

@@ -71,7 +71,10 @@ struct tcp_usage filter_tcp_usage(int fd);
 
 /* Brings the whole stack up, from the bottom. */
 enum filter_ready filter_handshake(struct filter *top, struct err *err);
-/* A count of bytes, or FILTER_EOF, FILTER_ERROR, FILTER_AGAIN. n > 0. The stack is up. */
+/*
+ * A count of bytes, or FILTER_EOF, FILTER_ERROR, FILTER_AGAIN. n > 0. The stack is up. Less than n is
+ * all that there was, unless filter_pending.
+ */
 ssize_t filter_read(struct filter *top, void *p, size_t n, struct err *err);
 /* A count of bytes (> 0), or FILTER_ERROR, FILTER_AGAIN. n > 0. */
 ssize_t filter_write(struct filter *top, const void *p, size_t n, struct err *err);
@@ -80,7 +83,7 @@ ssize_t filter_write(struct filter *top, const void *p, size_t n, struct err *er
  * close_notify and leaves the socket open both ways. Again after FILTER_READY: nothing happens.
  */
 enum filter_ready filter_shutdown(struct filter *top, struct err *err);
-/* filter_read has something to return without another event. */
+/* filter_read may have something to return without another event; not after it said AGAIN. */
 bool filter_pending(const struct filter *top);
 unsigned filter_wants(const struct filter *top);
 /* Frees the stack and closes the descriptor. NULL is fine. */

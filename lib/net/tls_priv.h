@@ -95,7 +95,14 @@ struct tls {
 	bool not_tls;     /* and it began like no TLS record */
 	struct buf held;  /* records that the filter below did not take yet */
 	size_t write_len; /* bytes of the caller's in them that the caller was not told of */
-	size_t budget;    /* bytes this read may still take from below */
+	bool satisfied;   /* this read has data for the caller: no more is asked of below */
+	bool more;        /* the filter below has given all that it was asked for */
+	size_t room;      /* bytes the caller of this read still takes */
+	size_t budget;    /* bytes this operation may still take from below */
+	int late;         /* what mbedTLS said behind data */
+
+	unsigned char *aside; /* read and not yet asked for by mbedTLS; NULL: nothing */
+	size_t aside_off, aside_len;
 
 	char *host;                /* client */
 	struct tls_verify *verify; /* client, during the handshake */
@@ -109,6 +116,19 @@ struct tls {
 
 /* Takes over `below`. */
 struct tls *tls_new(mbedtls_ssl_config *conf, struct filter *below, struct err *err);
+
+/*
+ * Around an operation that reads, writes: what goes between mbedTLS and the filter below does so in
+ * large pieces. When reading stops, dry or yielded says why. Ending a write gives -1 for an error
+ * (explained).
+ */
+void tls_io_attach(struct tls *t);
+void tls_read_begin(struct tls *t);
+void tls_read_end(struct tls *t);
+void tls_write_begin(struct tls *t);
+int tls_write_end(struct tls *t) __attribute__((warn_unused_result));
+/* Sends what is held. 0: all of it; 1: the filter below takes no more; -1: it is mute. */
+int tls_drain(struct tls *t);
 
 /* What mbedTLS's code means on this connection. Returns -1. */
 int tls_describe(const struct tls *t, int ret, struct err *err);
