@@ -16,6 +16,26 @@
  */
 #define FIRST_CAP 64
 
+/* The sanitizer shall see each use of memory that was given back. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if __has_feature(address_sanitizer)
+#define SPARE_MAX 0
+#else
+#define SPARE_MAX BUF_SPARE_MAX
+#endif
+
+/*
+ * Blocks that were given back. A buffer on the way of a body fills and empties with each read, and
+ * what the kernel takes back it maps and clears again page by page, which costs more than all that
+ * is done with the bytes.
+ */
+static _Thread_local struct {
+	char *mem[BUF_SPARE_MAX];
+	size_t n;
+} spare;
+
 void buf_init(struct buf *b, size_t max)
 {
 	*b = (struct buf)BUF_INIT(max);
@@ -25,6 +45,8 @@ static void release(struct buf *b)
 {
 	if (b->secret)
 		mem_free_secret(b->mem, b->cap);
+	else if (b->cap == BUF_BLOCK && spare.n < SPARE_MAX)
+		spare.mem[spare.n++] = b->mem;
 	else
 		free(b->mem);
 	b->mem = NULL;
@@ -49,14 +71,15 @@ static void move_to_front(struct buf *b)
 
 static void grow(struct buf *b, size_t cap)
 {
+	const bool block = !b->secret && cap == BUF_BLOCK;
 	char *mem;
 
-	if (!b->secret && b->off == 0) {
+	if (!b->secret && !block && b->cap != BUF_BLOCK && b->off == 0) {
 		b->mem = mem_resize(b->mem, cap, 1);
 		b->cap = cap;
 		return;
 	}
-	mem = mem_alloc(cap);
+	mem = block && spare.n > 0 ? spare.mem[--spare.n] : mem_alloc(cap);
 	if (b->len > 0)
 		memcpy(mem, b->mem + b->off, b->len);
 	release(b);
@@ -83,6 +106,8 @@ static void ensure(struct buf *b, size_t n)
 		cap = FIRST_CAP;
 	if (cap < need)
 		cap = need;
+	if (!b->secret && cap > BUF_KEEP && cap < BUF_BLOCK && largest > BUF_BLOCK)
+		cap = BUF_BLOCK;
 	if (cap > largest)
 		cap = largest;
 	if (cap > b->cap)

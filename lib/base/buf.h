@@ -65,7 +65,7 @@ char *buf_reserve(struct buf *b, size_t n, struct err *err) __attribute__((warn_
 void buf_commit(struct buf *b, size_t n);
 
 /* Drops n (<= len) bytes from the front. Memory is given back when the buffer empties and it is
- * larger than BUF_KEEP. */
+ * larger than BUF_KEEP; not to the kernel if it is one of the few blocks that are kept. */
 void buf_consume(struct buf *b, size_t n);
 void buf_clear(struct buf *b);
 /* Gives memory back when empty (idle connections hold none). */

@@ -11,6 +11,8 @@
 
 /* base */
 #define BUF_KEEP KIB(16)     /* an emptied buffer larger than this gives its memory back */
+#define BUF_BLOCK KIB(128)   /* and one that outgrows that goes on with this */
+#define BUF_SPARE_MAX 8      /* of which some are kept for the next */
 #define JSON_TEXT_MAX MIB(4) /* one document: a bundle with a system CA file is about 300 KiB */
 #define JSON_DEPTH_MAX 64
 #define JSON_NODES_MAX 50000 /* values in one document; bounds its memory to about 15 MiB */

@@ -268,6 +268,57 @@ static void test_memory_is_given_back(void **state)
 	assert_content(&b, "again");
 }
 
+/* The sanitizer gets them all back, and gives out memory with a pattern of its own. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if __has_feature(address_sanitizer)
+#define WANT_KEPT 0
+#else
+#define WANT_KEPT BUF_SPARE_MAX
+#endif
+
+/* Some blocks wait for the next buffer that outgrows BUF_KEEP; those of secrets never do. */
+static void test_blocks_are_kept(void **state)
+{
+	struct buf many[BUF_SPARE_MAX + 2];
+	auto_buf secret = BUF_INIT_SECRET(MIB(1));
+	size_t kept = 0;
+	char *p;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		buf_init(&many[i], MIB(1));
+		add(&many[i], "begin");
+		p = buf_reserve(&many[i], BUF_KEEP, NULL);
+		memset(p, 'x', BUF_KEEP);
+		assert_int_equal(many[i].cap, BUF_BLOCK);
+		assert_content(&many[i], "begin");
+	}
+	(void)!buf_reserve(&secret, BUF_KEEP + 1, NULL);
+	assert_true(secret.cap < BUF_BLOCK);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++)
+		buf_fini(&many[i]);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		p = buf_reserve(&many[i], BUF_KEEP + 1, NULL);
+		kept += p[BUF_KEEP / 2] == 'x';
+		memset(p, 'y', BUF_KEEP + 1);
+		buf_commit(&many[i], BUF_KEEP + 1);
+	}
+	assert_int_equal(kept, WANT_KEPT);
+	/* One that outgrows its block leaves it to the next. */
+	p = buf_reserve(&many[0], BUF_BLOCK, NULL);
+	memset(p, 'z', BUF_BLOCK);
+	assert_true(many[0].cap > BUF_BLOCK);
+	buf_fini(&many[1]);
+	p = buf_reserve(&many[1], BUF_BLOCK - 1, NULL);
+	memset(p, 'w', BUF_BLOCK - 1);
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		assert_int_equal(buf_str(&many[i]).p[BUF_KEEP], i == 1 ? 'w' : 'y');
+		buf_fini(&many[i]);
+	}
+}
+
 static void test_terminated_view(void **state)
 {
 	auto_buf b = BUF_INIT(64);
@@ -441,6 +492,7 @@ int main(void)
 		cmocka_unit_test(test_queue),
 		cmocka_unit_test(test_adding_own_content),
 		cmocka_unit_test(test_memory_is_given_back),
+		cmocka_unit_test(test_blocks_are_kept),
 		cmocka_unit_test(test_terminated_view),
 		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_secret_is_wiped_in_place),
