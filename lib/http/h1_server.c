@@ -29,7 +29,7 @@ static void bad_head(struct h1_conn *c, const struct err *err)
  */
 static bool may_switch(const struct h1_conn *c)
 {
-	return c->msg.upgrade.n > 0 && c->msg.framing == BODY_NONE;
+	return c->msg.upgrade.n > 0 && c->body.state == H1_BODY_DONE;
 }
 
 static void head(struct h1_conn *c, size_t n)
