@@ -180,12 +180,71 @@ static int strip_query(struct msg *m, unsigned *removed, struct err *err)
 	return 0;
 }
 
+/* What a page writes that cannot set fields on its WebSocket: the credential as a subprotocol. */
+static bool protocol_goes(struct str item)
+{
+	static const char *const prefixes[] = {
+		"openai-insecure-api-key.",
+		"base64url.bearer.authorization.k8s.io.",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(prefixes); i++)
+		if (str_istarts(item, str_of(prefixes[i])))
+			return true;
+	return false;
+}
+
+/* The value without them, rebuilt only if something goes; STR_NONE when nothing is left. */
+static int strip_protocol(struct str *value, struct arena *a, unsigned *removed, struct err *err)
+{
+	struct str rest = *value, item;
+	unsigned gone = 0;
+	size_t n = 0;
+	char *out = arena_alloc(a, value->n);
+
+	if (!out)
+		return err_set(err, E_LIMIT, "the subprotocols need too much memory");
+	while (str_split(&rest, ',', &item)) {
+		item = str_trim(item);
+		if (protocol_goes(item)) {
+			gone++;
+			continue;
+		}
+		if (n > 0)
+			out[n++] = ',';
+		memcpy(out + n, item.p, item.n);
+		n += item.n;
+	}
+	if (gone > 0)
+		*value = n > 0 ? str_mem(out, n) : STR_NONE;
+	*removed += gone;
+	return 0;
+}
+
+static int strip_protocols(struct msg *m, unsigned *removed, struct err *err)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < m->fields.n; i++) {
+		struct field f = m->fields.v[i];
+
+		if (str_ieqz(f.name, "sec-websocket-protocol") &&
+		    strip_protocol(&f.value, m->arena, removed, err) < 0)
+			return -1;
+		if (f.value.p)
+			m->fields.v[kept++] = f;
+	}
+	m->fields.n = kept;
+	return 0;
+}
+
 int decide_strip_credentials(struct msg *m, const struct route *route, unsigned *ret_removed,
 			     struct err *err)
 {
 	unsigned removed = strip_fields(m, route);
 
-	if (route && route->auth != AUTH_NONE && strip_query(m, &removed, err) < 0)
+	if (route && route->auth != AUTH_NONE &&
+	    (strip_query(m, &removed, err) < 0 || strip_protocols(m, &removed, err) < 0))
 		return -1;
 	*ret_removed = removed;
 	return 0;

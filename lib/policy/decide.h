@@ -79,9 +79,10 @@ void decide_connect(const struct routes *r, const struct authority *to, struct v
 /*
  * Step 1: removes what the agent must not present. Proxy-Authorization always; Authorization but on
  * a route with pass_authorization; on a route with auth every other known credential too: fields
- * (x-api-key, private-token, cookie …) and query keys (key, access_token, X-Amz-Signature …). Names
- * are compared decoded, in any case, with any punctuation. Edits m->fields and m->query (not
- * m->target); *ret_removed counts. A NULL route has neither auth nor pass_authorization.
+ * (x-api-key, private-token, cookie …), query keys (key, access_token, X-Amz-Signature …), and
+ * subprotocols of a WebSocket that hold one. Names are compared decoded, in any case, with any
+ * punctuation. Edits m->fields and m->query (not m->target); *ret_removed counts. A NULL route has
+ * neither auth nor pass_authorization.
  */
 int decide_strip_credentials(struct msg *m, const struct route *route, unsigned *ret_removed,
 			     struct err *err) __attribute__((warn_unused_result));

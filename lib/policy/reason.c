@@ -37,7 +37,7 @@ static const struct reason_text reasons[REASON_COUNT] = {
 	[REASON_CREDENTIAL_ECHOED] = { "credential-echoed", 502,
 		"Use another endpoint: this one sends the credential back." },
 	[REASON_UPGRADE_NOT_ALLOWED] = { "upgrade-not-allowed", 403,
-		"Send the request without the Upgrade field." },
+		"Use WebSocket, or send the request without the Upgrade field." },
 	[REASON_ADDRESS_NOT_ALLOWED] = { "address-not-allowed", 403,
 		"Use a host with public addresses, or ask the operator to allow this one." },
 	[REASON_CLIENT_TLS] = { "client-tls", 400,

@@ -56,17 +56,12 @@ static void on_up_head(void *arg, struct msg *m)
 	if (x->over || !x->client)
 		return;
 	x->up_spoke = true;
-	if (m->status == 101) {
-		err_set(&err, E_BAD, "the upstream switched protocols unasked");
+	if (exchange_ws_answer(x, m, &err) < 0 || msg_strip_hop(m, &err) < 0 ||
+	    map_location(x, m, &err) < 0 || (x->mask && mask_head(x->mask, m, &err) < 0)) {
 		exchange_fail(x, REASON_UPSTREAM_PROTOCOL, &err);
 		return;
 	}
-	if (msg_strip_hop(m, &err) < 0 || map_location(x, m, &err) < 0 ||
-	    (x->mask && mask_head(x->mask, m, &err) < 0)) {
-		exchange_fail(x, REASON_UPSTREAM_PROTOCOL, &err);
-		return;
-	}
-	if (m->status >= 200) {
+	if (m->status >= 200 || x->switched) {
 		if (x->mask && m->framing != BODY_NONE && is_coded(m)) {
 			err_set(&err, E_BAD,
 				"the upstream sent a coded body although an uncoded one was asked for; "
@@ -104,7 +99,8 @@ static void to_client_masked(struct exchange *x, struct str piece, bool last)
 {
 	struct err err = ERR_INIT;
 
-	if (mask_feed(x->mask, piece, &x->masked, &err) < 0 ||
+	if ((x->switched ? exchange_ws_mask(x, piece, &err)
+			 : mask_feed(x->mask, piece, &x->masked, &err)) < 0 ||
 	    (last && mask_finish(x->mask, &x->masked, &err) < 0)) {
 		exchange_fail(x, REASON_UPSTREAM_PROTOCOL, &err);
 		return;
@@ -147,7 +143,7 @@ static void on_up_end(void *arg, const struct fields *trailers)
 	}
 	x->answered = true;
 	/* An answer that came before the whole request ends the exchange with the upstream. */
-	if (!x->req_ended)
+	if (!x->req_ended && !x->switched)
 		exchange_drop_upstream(x);
 	if (stream_end(x->client, trailers, &err) < 0) {
 		exchange_note(x, REASON_UPSTREAM_PROTOCOL, &err);
@@ -165,8 +161,8 @@ static void on_up_drain(void *arg)
 
 /*
  * Once more, on a new connection? Only when nothing of the request is lost by then (its body is not
- * kept), nothing of an answer came, and a second time does no harm: the server has not looked at it,
- * or its method is idempotent (RFC 9110 9.2.2).
+ * kept), nothing of an answer came, and a second time does no harm: the server has not looked at
+ * it, or its method is idempotent (RFC 9110 9.2.2).
  */
 static bool may_retry(const struct exchange *x, const struct err *err)
 {
@@ -218,7 +214,7 @@ static void set_target(struct exchange *x, enum upstream_speaks speaks)
 		m->scheme = STR("http");
 		m->authority = arena_str(m->arena, str_of(authority));
 	}
-	m->form = speaks == SPEAKS_H1_ABSOLUTE  ? TARGET_ABSOLUTE
+	m->form = speaks == SPEAKS_H1_ABSOLUTE ? TARGET_ABSOLUTE
 		  : m->form == TARGET_ASTERISK ? TARGET_ASTERISK
 					       : TARGET_ORIGIN;
 }

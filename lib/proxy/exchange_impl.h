@@ -1,15 +1,16 @@
 /*
- * exchange_impl: the inside of an exchange; for exchange.c, exchange_judge.c and
- * exchange_forward.c only.
+ * exchange_impl: the inside of an exchange; for exchange*.c only.
  *
  *	exchange.c          its life, the client's side, refusals, the event at the end
  *	exchange_judge.c    where does it want to go, may it (spec 2.2 steps 1 to 5)
  *	exchange_forward.c  the upstream's side: dial, send, mask, pass on
+ *	exchange_websocket.c  what is different for a WebSocket
  */
 #ifndef BOTTLE_PROXY_EXCHANGE_IMPL_H
 #define BOTTLE_PROXY_EXCHANGE_IMPL_H
 
 #include "base/buf.h"
+#include "http/ws.h"
 #include "proxy/exchange.h"
 #include "proxy/mask.h"
 #include "proxy/pool.h"
@@ -37,11 +38,14 @@ struct exchange {
 	bool up_spoke; /* something of an answer came */
 	bool retried;
 	struct mask *mask;
-	struct buf masked; /* one piece at a time */
-	bool grpc;         /* the request is a gRPC call */
-	bool req_ended;    /* the client's message is complete */
-	bool head_sent;    /* the final head went to the client */
-	bool answered;     /* the whole answer was handed to the client's stream */
+	struct buf masked;       /* one piece at a time */
+	bool grpc;               /* the request is a gRPC call */
+	bool websocket;          /* the request is a handshake, */
+	bool switched;           /* and was granted: both bodies are frames */
+	struct ws_cursor frames; /* of the upstream's, when there is something to mask */
+	bool req_ended;          /* the client's message is complete */
+	bool head_sent;          /* the final head went to the client */
+	bool answered;           /* the whole answer was handed to the client's stream */
 	int status;
 	uint64_t bytes_in, bytes_out;
 	uint64_t announced;   /* length of the answer's body by its head; UINT64_MAX: not said */
@@ -74,6 +78,22 @@ void exchange_fail(struct exchange *x, enum reason reason, const struct err *err
 
 /* Judges the request; answers it, refuses it, or sends it on its way. */
 void exchange_begin(struct exchange *x);
+
+/* ---- exchange_websocket.c ---- */
+
+/* A handshake that may go, with its credential in place: makes it what the upstream is to get. */
+int exchange_ws_request(struct exchange *x, struct err *err) __attribute__((warn_unused_result));
+/* How it is to be got there. */
+enum upstream_kind exchange_ws_kind(bool tls);
+/*
+ * Any head from the upstream, hop-by-hop fields in place. -1: a switch that was not asked for or is
+ * not a WebSocket, or an answer that the client would take for one.
+ */
+int exchange_ws_answer(struct exchange *x, struct msg *m, struct err *err)
+	__attribute__((warn_unused_result));
+/* As mask_feed, for a piece of the upstream's frames, into x->masked. */
+int exchange_ws_mask(struct exchange *x, struct str in, struct err *err)
+	__attribute__((warn_unused_result));
 
 /* ---- exchange_forward.c ---- */
 

@@ -107,7 +107,8 @@ static void answer_magic(struct exchange *x)
 				     "Only " MAGIC_PATH " is served here.");
 		return;
 	}
-	if (!str_eqz(x->req->method, "GET") && !str_eqz(x->req->method, "HEAD")) {
+	if (x->req->extended_connect ||
+	    (!str_eqz(x->req->method, "GET") && !str_eqz(x->req->method, "HEAD"))) {
 		exchange_refuse_with(x, REASON_METHOD_NOT_ALLOWED, "Only GET is served here.");
 		return;
 	}
@@ -171,11 +172,27 @@ static bool credential_known(void *arg, const char *slot)
 	return tokens_get(&p->config->tokens, str_of(slot)).n > 0;
 }
 
-/* An upgrade that would leave HTTP: h2c is only an offer and is dropped (RFC 9110 7.8), the rest
+/* WebSocket may be asked for; h2c is only an offer and is dropped (RFC 9110 7.8); any other upgrade
  * would leave the rules. */
-static bool upgrade_ok(const struct msg *m)
+static bool judge_upgrade(struct exchange *x)
 {
-	return m->upgrade.n == 0 || str_ieqz(m->upgrade, "h2c");
+	struct msg *m = x->req;
+	struct err err = ERR_INIT;
+
+	if (ws_is_asked(m)) {
+		if (ws_check_request(m, &err) == 0)
+			return true;
+		exchange_refuse_with(x, REASON_BAD_REQUEST, "%.200s", err.text);
+		return false;
+	}
+	if (m->upgrade.n > 0 && (m->extended_connect || !str_ieqz(m->upgrade, "h2c"))) {
+		exchange_refuse_with(x, REASON_UPGRADE_NOT_ALLOWED,
+				     "Switching to %.*s is not supported.",
+				     (int)(m->upgrade.n > 64 ? 64 : m->upgrade.n), m->upgrade.p);
+		return false;
+	}
+	m->upgrade = STR_NONE;
+	return true;
 }
 
 /* Spec 2.2 steps 1 to 5. True when it may go. */
@@ -205,29 +222,25 @@ static bool judge(struct exchange *x)
 			"This host is passed through as TLS only; plain requests are refused.");
 		return false;
 	}
-	if (!upgrade_ok(x->req)) {
-		exchange_refuse_with(x, REASON_UPGRADE_NOT_ALLOWED,
-				     "Switching to %.*s is not supported.",
-				     (int)(x->req->upgrade.n > 64 ? 64 : x->req->upgrade.n),
-				     x->req->upgrade.p);
+	if (!judge_upgrade(x))
 		return false;
-	}
 	if (msg_strip_hop(x->req, &err) < 0 ||
 	    decide_strip_credentials(x->req, route, &removed, &err) < 0 ||
 	    (route->auth != AUTH_NONE &&
 	     inject_credential(x->req, route,
 			       tokens_get(&x->p->config->tokens, str_of(route->token_env)),
-			       &x->mask, &err) < 0)) {
+			       &x->mask, &err) < 0) ||
+	    (ws_is_asked(x->req) && exchange_ws_request(x, &err) < 0)) {
 		exchange_refuse_with(x, REASON_BAD_REQUEST, "%.200s", err.text);
 		return false;
 	}
-	x->req->upgrade = STR_NONE;
 	return true;
 }
 
 void exchange_begin(struct exchange *x)
 {
 	struct proxy *p = x->p;
+	bool tls;
 
 	if (p->draining || p->events_broken) {
 		exchange_refuse_with(
@@ -252,5 +265,8 @@ void exchange_begin(struct exchange *x)
 		return;
 	if (!judge(x))
 		return;
-	exchange_forward(x, x->from.tls || x->mount.n > 0 ? UPSTREAM_TLS : UPSTREAM_PLAIN);
+	tls = x->from.tls || x->mount.n > 0;
+	exchange_forward(x, x->websocket ? exchange_ws_kind(tls)
+			    : tls        ? UPSTREAM_TLS
+					 : UPSTREAM_PLAIN);
 }

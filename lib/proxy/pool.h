@@ -29,7 +29,7 @@ struct pool_wait; /* a request that waits for its stream */
 
 struct pool_want {
 	struct authority to;
-	enum upstream_kind kind; /* not UPSTREAM_RAW */
+	enum upstream_kind kind; /* UPSTREAM_RAW: HTTP/1.1 in it */
 	const char *slot;        /* the credential's, or NULL; copied */
 	bool once;               /* may not be sent twice; see above */
 	bool fresh;              /* on no kept connection: one of them has failed */

@@ -21,7 +21,7 @@ enum upstream_kind {
 	UPSTREAM_TLS,    /* verified TLS to the host, HTTP/1.1 or HTTP/2 in it */
 	UPSTREAM_TLS_H1, /* the same, HTTP/1.1 only: for what HTTP/2 has no words */
 	UPSTREAM_PLAIN,  /* http:// */
-	UPSTREAM_RAW,    /* bytes of a spliced tunnel: TCP, or CONNECT through the gate */
+	UPSTREAM_RAW,    /* bytes of a tunnel: TCP, or CONNECT through the gate */
 };
 
 /* What is spoken on a connection. */

@@ -160,6 +160,40 @@ static void an_honest_query_is_not_touched(void **state)
 	assert_query(NULL, "key=x", "key=x");
 }
 
+static void assert_protocols(const struct route *route, const char *value, const char *want)
+{
+	struct arena arena;
+	struct msg m;
+	unsigned removed;
+
+	arena_init(&arena, KIB(64));
+	msg_init(&m, &arena);
+	assert_int_equal(msg_add(&m, STR("Sec-WebSocket-Protocol"), str_of(value), NULL), 0);
+	assert_int_equal(msg_add(&m, STR("X"), STR("y"), NULL), 0);
+	assert_int_equal(decide_strip_credentials(&m, route, &removed, NULL), 0);
+	assert_int_equal(removed > 0, !want || strcmp(value, want) != 0);
+	if (!want)
+		assert_null(msg_field(&m, "sec-websocket-protocol"));
+	else if (!str_eqz(msg_value(&m, "sec-websocket-protocol"), want))
+		fail_msg("'%s' became '%.*s'", value,
+			 STR_ARG(msg_value(&m, "sec-websocket-protocol")));
+	assert_non_null(msg_field(&m, "x"));
+	arena_fini(&arena);
+}
+
+static void credentials_among_subprotocols_go(void **state)
+{
+	(void)state;
+	assert_protocols(&bearer, "realtime, openai-insecure-api-key.mine,v1", "realtime,v1");
+	assert_protocols(&bearer, "OpenAI-insecure-API-key.mine", NULL);
+	assert_protocols(&bearer,
+			 "base64url.bearer.authorization.k8s.io.bWluZQ, base64.binary.k8s.io",
+			 "base64.binary.k8s.io");
+	assert_protocols(&bearer, "chat ,  superchat", "chat ,  superchat");
+	assert_protocols(&bearer, "", "");
+	assert_protocols(&plain, "openai-insecure-api-key.mine", "openai-insecure-api-key.mine");
+}
+
 static void too_little_memory_is_an_error(void **state)
 {
 	struct arena arena;
@@ -187,6 +221,7 @@ int main(void)
 		cmocka_unit_test(every_field_of_a_name_goes),
 		cmocka_unit_test(credentials_in_the_query_go),
 		cmocka_unit_test(an_honest_query_is_not_touched),
+		cmocka_unit_test(credentials_among_subprotocols_go),
 		cmocka_unit_test(too_little_memory_is_an_error),
 	};
 
