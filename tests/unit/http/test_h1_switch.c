@@ -488,10 +488,17 @@ static void test_nothing_after_it(void **state)
 /* How many bytes of body the log tells of. */
 static size_t given(void)
 {
-	size_t total = 0, n;
+	struct str rest = buf_str(&w.log);
+	uint64_t total = 0, n;
+	ssize_t at;
 
-	for (const char *at = buf_z(&w.log); (at = strstr(at, "body(#")); at++)
-		total += sscanf(at, "body(#%zu)", &n) == 1 ? n : 0;
+	while ((at = str_find(rest, STR("body(#"), 0)) >= 0) {
+		rest = str_from(rest, (size_t)at + 6);
+		assert_int_equal(str_to_u64(str_sub(rest, 0, (size_t)str_chr(rest, ')', 0)),
+					    UINT64_MAX, &n),
+				 0);
+		total += n;
+	}
 	return total;
 }
 
