@@ -4,6 +4,7 @@ Header blocks go out as literals (RFC 7541 6.2.2); python3-hpack decodes what co
 """
 
 import dataclasses
+import itertools
 
 import hpack
 
@@ -46,25 +47,62 @@ def client_preface():
             frame(WINDOW_UPDATE, 0, 0, (WINDOW - 65535).to_bytes(4, "big")))
 
 
+def server_preface():
+    return frame(SETTINGS, 0, 0)
+
+
+class Writer:
+    """The frames of one side from the words of a record: field, head, data, end, trailers."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.fields = []
+
+    def bytes(self, word, rest, unescape):
+        if word == "field":
+            name, _, value = rest.partition(" ")
+            self.fields.append((unescape(name), unescape(value.strip())))
+            return b""
+        flags = END_STREAM if word in ("end", "trailers") or rest == "end" else 0
+        if word in ("head", "trailers"):
+            fields, self.fields = self.fields, []
+            return headers(flags, self.stream, fields)
+        return frame(DATA, flags, self.stream, unescape(rest) if word == "data" else b"")
+
+
+WORDS = ("field", "head", "data", "end", "trailers")
+
+
 @dataclasses.dataclass
 class Stream:
-    """What came on one stream. A response's status is in its start line, as in HTTP/1.1."""
+    """What came on one stream. The start line of its message is as in HTTP/1.1."""
 
     message: http1.Message = None
     interim: list = dataclasses.field(default_factory=list)
     ended: bool = False
     reset: int = None
+    taken: bool = False
 
 
 class Reader:
     """Reads frames off a wire into streams and answers what has to be answered. text: all that was said, decoded."""
 
-    def __init__(self, wire):
+    def __init__(self, wire, server=False):
         self.wire = wire
+        self.server = server
         self.streams = {}
         self.text = bytearray()
         self.goaway = None
         self._decoder = hpack.Decoder()
+
+    def request(self):
+        """The next whole request, as (stream, message); pseudo-header fields stay among its fields."""
+        while True:
+            for number, stream in self.streams.items():
+                if stream.ended and not stream.taken:
+                    stream.taken = True
+                    return number, stream.message
+            self._frame()
 
     def response(self, stream, interim):
         """The whole response on that stream. Raises Closed where it breaks off."""
@@ -117,19 +155,22 @@ class Reader:
             self.text += b": ".join(pair) + b"\n"
         return [(n.decode("latin-1"), v.decode("latin-1")) for n, v in fields]
 
-    @staticmethod
-    def _head(stream, fields):
+    def _head(self, stream, fields):
         if stream.ended:
             raise http1.Malformed("fields after the end of a stream")
         if stream.message:
             stream.message.trailers = fields
             return
-        if not fields or fields[0][0] != ":status" or any(n.startswith(":") for n, _ in fields[1:]):
-            raise http1.Malformed(f"not the head of a response: {fields}")
-        for name, value in fields[1:]:
+        pseudo = dict(itertools.takewhile(lambda f: f[0].startswith(":"), fields))
+        if set(pseudo) != ({":method", ":scheme", ":authority", ":path"} if self.server else {":status"}):
+            raise http1.Malformed(f"not a head: {fields}")
+        for name, value in fields[len(pseudo):]:
             if name != name.lower() or not http1.TOKEN.match(name.encode("latin-1")) or value != value.strip(" \t"):
                 raise http1.Malformed(f"not a field: {(name, value)}")
-        message = http1.Message(f"HTTP/2 {fields[0][1]}", fields[1:])
+        if self.server:
+            stream.message = http1.Message(f"{pseudo[':method']} {pseudo[':path']} HTTP/2", fields)
+            return
+        message = http1.Message(f"HTTP/2 {pseudo[':status']}", fields[1:])
         if message.status < 200:
             stream.interim.append(message)
         else:

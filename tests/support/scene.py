@@ -4,7 +4,7 @@ import socket
 import ssl
 import threading
 
-from . import certs, http1
+from . import certs, frames, http1, record
 
 WAIT_SECONDS = 8
 
@@ -21,6 +21,7 @@ class Scene:
         self.sockets = []
         self.closed = False
         self.done = threading.Event()
+        self.protocol = "h2" if any(s.find("h2") for s in rec.upstream) else "http/1.1"
         for section in rec.upstream:
             for step in section.find("certificate"):
                 self.certificate = step.rest
@@ -42,6 +43,9 @@ class Scene:
             return None
         return self.scripts[index] if index < len(self.scripts) else None
 
+
+# To a request that no record has an answer to, in HTTP/2
+DEFAULT_ANSWER = (("field", ":status 200"), ("head", ""), ("data", "ok"), ("end", ""))
 
 PORTS = (443, 8443, 80, 8080)
 
@@ -95,13 +99,13 @@ class World:
             self.scene.close()
         self.scene = scene
 
-    def context(self, kind, name):
-        key = (kind, name)
+    def context(self, scene, name):
+        key = (scene.certificate, name, scene.protocol)
         if key not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.set_alpn_protocols(["http/1.1"])
+            context.set_alpn_protocols([scene.protocol])
             context.set_ciphers("DEFAULT@SECLEVEL=0")
-            context.load_cert_chain(certs.make(kind, self.root, name).write(self.directory))
+            context.load_cert_chain(certs.make(scene.certificate, self.root, name).write(self.directory))
             self._contexts[key] = context
         return self._contexts[key]
 
@@ -118,7 +122,8 @@ class World:
                 sock.close()
                 return
             wire = http1.Wire(sock, WAIT_SECONDS)
-            while self._answer(wire, scene):
+            talk = self._h2(wire, scene) if tls and scene.protocol == "h2" else iter(lambda: self._answer(wire, scene), False)
+            for _ in talk:
                 pass
             wire.close()
         except http1.Closed:
@@ -131,11 +136,11 @@ class World:
 
     def _handshake(self, sock, scene, dialled):
         sock.settimeout(WAIT_SECONDS)
-        base = self.context(scene.certificate, dialled)
+        base = self.context(scene, dialled)
 
         def choose(tls, name, _):
             if name:
-                tls.context = self.context(scene.certificate, name)
+                tls.context = self.context(scene, name)
 
         base.sni_callback = choose
         wrapped = base.wrap_socket(sock, server_side=True)
@@ -170,6 +175,23 @@ class World:
             out = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body
         wire.send(out)
         return request.get("connection", "").lower() != "close"
+
+    @staticmethod
+    def _h2(wire, scene):
+        """One exchange after the other, in frames by hand."""
+        if wire.read_exact(len(frames.PREFACE)) != frames.PREFACE:
+            raise http1.Malformed("not HTTP/2")
+        wire.send(frames.server_preface())
+        reader = frames.Reader(wire, server=True)
+        while True:
+            number, request = reader.request()
+            scene.seen.append(request)
+            script = scene.script(len(scene.seen) - 1)
+            writer = frames.Writer(number)
+            steps = [(s.word, s.rest) for s in script.steps if s.word in frames.WORDS] if script else []
+            for word, rest in steps or DEFAULT_ANSWER:
+                wire.send(writer.bytes(word, rest, record.unescape))
+            yield number
 
     @staticmethod
     def _continue(wire, head):
