@@ -37,8 +37,7 @@ static struct str take_last(struct str *path)
 	return str_sub(str_mem(path->p, end), start, end - start);
 }
 
-/* "receive-pack" in letters and digits only, anywhere: a key or value in whatever spelling and
- * place. */
+/* "receive-pack" in letters only, anywhere: a key or value in whatever spelling and place. */
 static bool names_receive_pack(struct str text, struct arena *scratch)
 {
 	static const char want[] = "receivepack";
@@ -52,7 +51,7 @@ static bool names_receive_pack(struct str text, struct arena *scratch)
 	for (size_t i = 0; i < s.n && matched < sizeof(want) - 1; i++) {
 		char c = ascii_lower(s.p[i]);
 
-		if (!ascii_alpha(c) && !ascii_digit(c))
+		if (!ascii_alpha(c))
 			continue;
 		/* No letter of the word but its first occurs at the start of it: restarting there
 		 * is enough. */

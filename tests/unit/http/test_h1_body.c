@@ -131,7 +131,7 @@ static const char *const bad[] = {
 	"5 \r\nhello\r\n",
 	"5\t\r\nhello\r\n",
 	"5\nhello\r\n",
-	"05\nhello\r\n0\r\n\r\n", /* read without its last digit it would be the end */
+	"05\n\r\n", /* read without its last digit it would be the end */
 	"5;a\nhello\r\n",
 	"5\r\r\n",
 	"5\rx\r\nhello\r\n",

@@ -92,6 +92,9 @@ static void fetch_and_the_rest_of_the_web_pass(void **state)
 		{ "/", NULL },
 		{ "/docs/git-receive-pack/options", NULL },
 		{ "/docs/git-receive-packs", NULL },
+		{ "/docs/git-receive-pack2", NULL },
+		{ "/docs/git-receive-pack_x", NULL },
+		{ "/o/r.git/info/other", "service=git-receive-pack" },
 		{ "/docs/git-receive-pack.html", NULL },
 		{ "/docs/git-receive-pack-hooks", NULL },
 		{ "/docs/no-git-receive-pack", NULL },
@@ -115,9 +118,12 @@ static void what_cannot_be_read_counts_as_a_push(void **state)
 	(void)state;
 	assert_true(is_push("/a/../b", NULL));
 	assert_true(is_push("*", NULL));
-	arena_init(&small, 16);
-	assert_true(gitpush_is_push(STR("/a/path/that/does/not/fit%20there"), STR_NONE, &small));
-	arena_fini(&small);
+	for (size_t max = 16; max <= 1024; max += 8) {
+		arena_init(&small, max);
+		assert_true(gitpush_is_push(STR("/a/repository/info%2frefs"),
+					    STR("service=git-receive-pack"), &small));
+		arena_fini(&small);
+	}
 }
 
 int main(void)
