@@ -25,10 +25,10 @@ def proxy(start_proxy, repository):
 
 class TestNpm:
     @pytest.fixture
-    def repository(self, start_upstream, tmp_path, require):
+    def repository(self, start_upstream, require):
         require("npm")
         server = start_upstream("registry.test")
-        npmjs.publish(server, tmp_path, "https://registry.test", {"left": PAYLOAD, "@some/right": b"x"})
+        npmjs.publish(server, "https://registry.test", {"left": PAYLOAD, "@some/right": b"x"})
         return server
 
     @pytest.fixture

@@ -147,10 +147,10 @@ class TestNpm:
     that it goes to the host itself, which needs the proxy variables as ever."""
 
     @pytest.fixture
-    def registry(self, start_upstream, tmp_path, require):
+    def registry(self, start_upstream, require):
         require("npm")
         server = start_upstream("registry.test")
-        npmjs.publish(server, tmp_path, "https://registry.test", {"left": b"left", "@some/right": b"right"})
+        npmjs.publish(server, "https://registry.test", {"left": b"left", "@some/right": b"right"})
         return server
 
     @pytest.fixture

@@ -1,28 +1,36 @@
 """An npm registry on an Upstream: what `npm install` reads, which is a document per package and its tarballs."""
 
 import base64
+import functools
 import hashlib
 import json
+import pathlib
 import subprocess
+import tempfile
 
 
-def publish(server, directory, base, packages):
+@functools.lru_cache
+def _packed(name, payload):
+    """(manifest, tarball), as npm makes it."""
+    manifest = {"name": name, "version": "1.0.0", "files": ["payload"]}
+    with tempfile.TemporaryDirectory(prefix="npm-") as directory:
+        tree = pathlib.Path(directory)
+        (tree / "package.json").write_text(json.dumps(manifest))
+        (tree / "payload").write_bytes(payload)
+        done = subprocess.run(["npm", "pack", "--silent"], cwd=tree, check=True, capture_output=True, text=True,
+                              timeout=40)
+        return manifest, (tree / done.stdout.strip()).read_bytes()
+
+
+def publish(server, base, packages):
     """Serves {name: content of its file `payload`}, each at version 1.0.0; base: where tarballs are said to be."""
     for name, payload in packages.items():
         short = name.rpartition("/")[2]
-        tree = directory / f"npm-{short}"
-        tree.mkdir()
-        manifest = {"name": name, "version": "1.0.0", "files": ["payload"]}
-        (tree / "package.json").write_text(json.dumps(manifest))
-        (tree / "payload").write_bytes(payload)
-        done = subprocess.run(["npm", "pack", "--silent"], cwd=tree, check=True, capture_output=True, text=True, timeout=40)
-        tarball = (tree / done.stdout.strip()).read_bytes()
+        manifest, tarball = _packed(name, payload)
         path = f"/{name}/-/{short}-1.0.0.tgz"
-        manifest["dist"] = {
-            "tarball": base + path,
-            "integrity": "sha512-" + base64.b64encode(hashlib.sha512(tarball).digest()).decode(),
-        }
-        document = json.dumps({"name": name, "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": manifest}}).encode()
+        integrity = "sha512-" + base64.b64encode(hashlib.sha512(tarball).digest()).decode()
+        version = manifest | {"dist": {"tarball": base + path, "integrity": integrity}}
+        document = json.dumps({"name": name, "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}).encode()
         server.on(path, lambda x, body=tarball: x.respond(body=body))
         server.on("/" + name.replace("/", "%2f"), lambda x, body=document: x.respond(
             headers=[("Content-Type", "application/json")], body=body))
