@@ -44,10 +44,10 @@
 #define HTTP_LINGER_MAX_MS 30000 /* the same for a peer that goes on sending meanwhile */
 
 /* http: HTTP/2 connections (RFC 9113) */
-#define H2_STREAMS_MAX 128         /* open at the same time, announced to clients */
-#define H2_CLIENT_STREAMS_MAX 32   /* that we open on one connection to a server */
-#define H2_SERVER_WINDOW KIB(256)  /* unread bytes of one request */
-#define H2_CLIENT_WINDOW MIB(1)    /* of one response: the way to a server is longer */
+#define H2_STREAMS_MAX 128        /* open at the same time, announced to clients */
+#define H2_CLIENT_STREAMS_MAX 32  /* that we open on one connection to a server */
+#define H2_SERVER_WINDOW KIB(256) /* unread bytes of one request */
+#define H2_CLIENT_WINDOW MIB(1)   /* of one response: the way to a server is longer */
 /* Of a connection: all its streams may be paused with a full window, and one more still moves. */
 #define H2_SERVER_CONN_WINDOW (H2_STREAMS_MAX * H2_SERVER_WINDOW)
 #define H2_CLIENT_CONN_WINDOW (H2_CLIENT_STREAMS_MAX * H2_CLIENT_WINDOW)
@@ -76,9 +76,9 @@
 #define PROXY_CONNS_MAX 20000   /* client connections; above it 503 */
 
 /* proxy: connections to upstreams that are kept */
-#define POOL_IDLE_MAX 256                  /* over all hosts; past it the longest idle one goes */
-#define POOL_IDLE_MS (60 * 1000)           /* servers keep theirs 5 to 120 s */
-#define POOL_FRESH_MS (4 * 1000)           /* idle at most, for what may not be sent twice */
+#define POOL_IDLE_MAX 256        /* over all hosts; past it the longest idle one goes */
+#define POOL_IDLE_MS (60 * 1000) /* servers keep theirs 5 to 120 s */
+#define POOL_FRESH_MS (4 * 1000) /* idle at most, for what may not be sent twice */
 
 /* proxy: what an event shows of a request; all of it, escaped, fits LOG_EVENT_MAX */
 #define EVENT_METHOD_MAX 64

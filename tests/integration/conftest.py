@@ -153,11 +153,12 @@ def start_upstream(pki, tmp_path):
 
 @pytest.fixture
 def start_h2(pki, tmp_path):
-    """start_h2("api.test") runs an upstream that speaks HTTP/2 only."""
+    """start_h2("api.test") runs an upstream that speaks HTTP/2 only; with more names its certificate has them all."""
     running = []
 
-    def start(name):
-        server = http2.Upstream(certs.make("valid", pki.root, name), tmp_path, host=upstream.free_loopback(), port=443)
+    def start(name, *more):
+        identity = certs.server(pki.root, name, *more)
+        server = http2.Upstream(identity, tmp_path, host=upstream.free_loopback(), port=443)
         server.name = name
         server.__enter__()
         running.append(server)
@@ -167,6 +168,24 @@ def start_h2(pki, tmp_path):
     for server in running:
         server.__exit__(None, None, None)
         assert not server.errors, server.errors
+
+
+@pytest.fixture
+def start_raw(pki, tmp_path):
+    """start_raw(script, "a.test") runs a server below HTTP; without a name it does not speak TLS."""
+    running = []
+
+    def start(script, name=None):
+        context = name and upstream.server_context(certs.make("valid", pki.root, name), tmp_path)
+        server = upstream.RawServer(script, host=upstream.free_loopback(), port=443, context=context)
+        server.name = name
+        server.__enter__()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        server.__exit__(None, None, None)
 
 
 @pytest.fixture

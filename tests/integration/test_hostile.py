@@ -32,23 +32,6 @@ def sanitized(monkeypatch):
     monkeypatch.setenv("ASAN_OPTIONS", SANITIZERS)
 
 
-@pytest.fixture
-def start_raw(pki, tmp_path):
-    """start_raw(script, "a.test") runs a server below HTTP; without a name it does not speak TLS."""
-    running = []
-
-    def start(script, name=None):
-        context = name and upstream.server_context(certs.make("valid", pki.root, name), tmp_path)
-        server = upstream.RawServer(script, host=upstream.free_loopback(), port=443, context=context)
-        server.__enter__()
-        running.append(server)
-        return server
-
-    yield start
-    for server in running:
-        server.__exit__(None, None, None)
-
-
 def eventually(what, holds, seconds=10.0):
     end = time.monotonic() + seconds
     while not holds():

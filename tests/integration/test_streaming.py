@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from support import certs, client, http1, paths, upstream
+from support import client, http1, paths, upstream
 
 ROUTES = [{"host": "api.test"}]
 # What a proxy may grow by while it carries one stream of any length. (AddressSanitizer keeps what was freed.)
@@ -91,20 +91,9 @@ def test_response_head_arrives_before_its_body(api, tunnel):
 
 
 @pytest.fixture
-def raw(pki, tmp_path, start_proxy):
+def raw(start_raw, start_proxy):
     """raw(script): a server below HTTP for api.test, and a proxy in front of it."""
-    servers = []
-
-    def start(script):
-        context = upstream.server_context(certs.server(pki.root, "api.test"), tmp_path)
-        server = upstream.RawServer(script, host=upstream.free_loopback(), port=443, context=context)
-        server.__enter__()
-        servers.append(server)
-        return start_proxy(routes=ROUTES, resolve={"api.test": server.host})
-
-    yield start
-    for server in servers:
-        server.__exit__()
+    return lambda script: start_proxy(routes=ROUTES, upstreams=[start_raw(script, "api.test")])
 
 
 @pytest.mark.parametrize("framing", ["chunked", "length"])

@@ -612,6 +612,27 @@ static void test_close_fails_the_other(void **state)
 	expect("fail(io) fail(io) closed(-)");
 }
 
+/* After an exchange that went well: what was not answered at all may be tried elsewhere. */
+static void test_stale_connection(void **state)
+{
+	(void)state;
+	get("/x");
+	expect("GET(/x) END");
+	answer(got[0], "k");
+	expect("DONE head(200) body(k) end done idle");
+	get("/y");
+	get("/z");
+	expect("GET(/y) END GET(/z) END");
+	answer_head(got[2], 200, BODY_LENGTH, 1);
+	expect("head(200)");
+	h2_conn_close(server);
+	server = NULL;
+	wire_spin(&w);
+	assert_non_null(strstr(buf_z(&w.log), "fail(stale)")); /* /y */
+	assert_non_null(strstr(buf_z(&w.log), "fail(io)"));    /* /z */
+	buf_clear(&w.log);
+}
+
 static void test_client_gone(void **state)
 {
 	(void)state;
@@ -808,6 +829,7 @@ int main(void)
 		T(test_drain_idle),
 		T(test_client_drain),
 		T(test_close_fails_the_other),
+		T(test_stale_connection),
 		T(test_client_gone),
 		T(test_room),
 		T(test_close_in_callback),

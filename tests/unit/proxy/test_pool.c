@@ -1,6 +1,6 @@
 /*
- * The pool over real sockets on loopback: plain HTTP/1.1 upstreams that the test itself plays. HTTP/2
- * and TLS are in tests/integration/test_pool.py.
+ * The pool over real sockets on loopback: plain HTTP/1.1 upstreams that the test itself plays.
+ * HTTP/2 and TLS are in tests/integration/test_pool.py.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,8 +24,8 @@ struct request {
 	struct pool_wait *wait;
 	struct stream *stream;
 	struct arena arena;
-	int failed;      /* on_failed of the pool, or on_fail of the stream */
-	int status;      /* of the answer */
+	int failed; /* on_failed of the pool, or on_fail of the stream */
+	int status; /* of the answer */
 	bool ended, done;
 	enum reason reason;
 	struct err err;
