@@ -60,6 +60,10 @@ def _json(x, value):
 
 
 class Anthropic(Model):
+    """tools: (name, input) of the tools that streamed answers ask for, one each, before they are words."""
+
+    tools = ()
+
     def messages(self, x):
         asked = json.loads(x.request.body)
         message = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"], "stop_sequence": None}
@@ -71,12 +75,19 @@ class Anthropic(Model):
         def events():
             start = message | {"content": [], "stop_reason": None, "usage": usage}
             yield "message_start", {"message": start}, False
-            yield "content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}, False
+            if self.tools:
+                (name, arguments), self.tools = self.tools[0], self.tools[1:]
+                block, reason = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}, "tool_use"
+                deltas = [{"type": "input_json_delta", "partial_json": json.dumps(arguments)}]
+            else:
+                block, reason = {"type": "text", "text": ""}, "end_turn"
+                deltas = [{"type": "text_delta", "text": word} for word in WORDS]
+            yield "content_block_start", {"index": 0, "content_block": block}, False
             yield "ping", {}, False
-            for word in WORDS:
-                yield "content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": word}}, True
+            for delta in deltas:
+                yield "content_block_delta", {"index": 0, "delta": delta}, "text" in delta
             yield "content_block_stop", {"index": 0}, False
-            yield "message_delta", {"delta": {"stop_reason": "end_turn", "stop_sequence": None}, "usage": usage}, False
+            yield "message_delta", {"delta": {"stop_reason": reason, "stop_sequence": None}, "usage": usage}, False
             yield "message_stop", {}, False
 
         self.stream(x, ((name, {"type": name} | data, text) for name, data, text in events()))
