@@ -72,8 +72,8 @@ struct tcp_usage filter_tcp_usage(int fd);
 /* Brings the whole stack up, from the bottom. */
 enum filter_ready filter_handshake(struct filter *top, struct err *err);
 /*
- * A count of bytes, or FILTER_EOF, FILTER_ERROR, FILTER_AGAIN. n > 0. The stack is up. Less than n is
- * all that there was, unless filter_pending.
+ * A count of bytes, or FILTER_EOF, FILTER_ERROR, FILTER_AGAIN. n > 0. The stack is up. Less than n
+ * is all that there was, unless filter_pending.
  */
 ssize_t filter_read(struct filter *top, void *p, size_t n, struct err *err);
 /* A count of bytes (> 0), or FILTER_ERROR, FILTER_AGAIN. n > 0. */
