@@ -100,9 +100,11 @@ banned  = $(if $(filter lib/% applets/%,$<),-include base/banned.h)
 compile = $(call say,CC) $(cc_$(config)) $(cflags_$(config)) $(banned) -MMD -MP -c -o $@ $<
 archive = $(call say,AR) rm -f $@; ar rcsD $@ $(filter %.o,$^)
 # link CONFIG[,FLAGS[,LIBRARIES]]: the prerequisites that are objects and archives, into $@. The
-# archives are a group, for mbedTLS calls libnet back (lib/net/gcm_alt.c).
+# archives are a group, for mbedTLS calls libnet back (lib/net/gcm_alt.c, and in tls_chain.c by
+# --wrap).
 link    = $(call say,LINK) $(cc_$1) $(ldflags_$1) $2 -o $@ \
 	$(filter-out $(version_$1),$(filter %.o,$^)) $(version_$1) \
+	-Wl,--wrap=mbedtls_x509_crt_parse_der \
 	-Wl,--start-group $(filter %.a,$^) $(patsubst %,$(DEPS)/$1/lib/lib%.a,$3 $(LIBS)) \
 	-Wl,--end-group $(ldlast_$1)
 # Standard input replaces $@ only if it differs, so that the time of $@ means a change.

@@ -111,6 +111,7 @@ static int print(const struct json *answer, const char *heads, row_fn *row, stru
 {
 	auto_buf out = BUF_INIT(ANSWER_MAX);
 	const struct json *list = json_get(answer, "list");
+	const size_t n = row ? json_len(list) : 0;
 
 	if (as_json) {
 		if (json_write(answer, true, &out, err) < 0 || buf_addc(&out, '\n', err) < 0)
@@ -119,9 +120,9 @@ static int print(const struct json *answer, const char *heads, row_fn *row, stru
 	}
 	if (add_members(&out, answer, err) < 0)
 		return -1;
-	if (json_len(list) > 0 && buf_addf(&out, err, "\n%s\n", heads) < 0)
+	if (n > 0 && buf_addf(&out, err, "\n%s\n", heads) < 0)
 		return -1;
-	for (size_t i = 0; i < json_len(list); i++)
+	for (size_t i = 0; i < n; i++)
 		if (row(&out, json_at(list, i), err) < 0)
 			return -1;
 	return applet_print(buf_str(&out), err);

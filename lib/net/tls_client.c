@@ -47,20 +47,6 @@ void tls_client_config_free(struct tls_client_config *c)
 	free(c);
 }
 
-/* Of critical extensions that mbedTLS does not know, name constraints are understood (tls_names.c).
- */
-static int on_extension(void *arg, const mbedtls_x509_crt *crt, const mbedtls_x509_buf *oid,
-			int critical, const unsigned char *p, const unsigned char *end)
-{
-	(void)arg;
-	(void)crt;
-	(void)p;
-	(void)end;
-	if (!critical || str_eq(str_mem(oid->p, oid->len), STR(TLS_OID_NAME_CONSTRAINTS)))
-		return 0;
-	return MBEDTLS_ERR_X509_INVALID_EXTENSIONS + MBEDTLS_ERR_ASN1_UNEXPECTED_TAG;
-}
-
 /*
  * What stands between the next BEGIN and END of *rest, which moves behind them. False: no more. Not
  * by mbedTLS's PEM reader: that decodes as if for a private key, in constant time, and takes 5 ms
@@ -99,7 +85,7 @@ static int add_block(struct tls_client_config *c, struct str block, struct err *
 		return -1;
 	ret = mbedtls_x509_crt_parse_der_with_ext_cb(&c->anchors,
 						     (const unsigned char *)buf_str(&der).p,
-						     der.len, 1, on_extension, NULL);
+						     der.len, 1, tls_on_extension, NULL);
 	return ret == 0 ? 0 : tls_err(err, E_BAD, ret, "certificate");
 }
 
@@ -132,6 +118,15 @@ int tls_client_config_add_ca(struct tls_client_config *c, struct str pem, const 
 	return 0;
 }
 
+int tls_client_verify(struct tls_client_config *c, mbedtls_x509_crt *chain, const char *host,
+		      tls_certificate_fn *fn, void *arg)
+{
+	uint32_t flags;
+
+	return mbedtls_x509_crt_verify_with_profile(chain, &c->anchors, NULL, &profile, host,
+						    &flags, fn, arg);
+}
+
 static void finish_settings(mbedtls_ssl_config *conf, void *arg)
 {
 	struct tls_client_config *c = arg;
@@ -159,7 +154,7 @@ struct filter *tls_client(struct tls_client_config *c, struct filter *below, con
 	if (!t)
 		return NULL;
 	t->host = mem_strdup(host);
-	t->verify = tls_verify_new(&t->ssl, t->host);
+	t->verify = tls_verify_new(&t->ssl, c, t->host);
 	/* Without a name mbedTLS sends no SNI (RFC 6066 3: none for addresses) and leaves names to
 	 * us. */
 	ret = mbedtls_ssl_set_hostname(&t->ssl, tls_verify_is_ip(t->verify) ? NULL : host);

@@ -78,8 +78,43 @@ static int alert_err(const struct tls *t, struct err *err)
 	return err_set(err, E_TLS, "peer sent a TLS alert: %u", alert);
 }
 
+/* Of mbedTLS's parser, in words; NULL: the code is not one of its. The low seven bits tell where. */
+static const char *certificate_fault(int ret)
+{
+	switch (-(-ret & ~0x7f)) {
+	case MBEDTLS_ERR_X509_INVALID_VERSION:
+	case MBEDTLS_ERR_X509_UNKNOWN_VERSION:
+		return "its version is not known";
+	case MBEDTLS_ERR_X509_INVALID_DATE:
+		return "its dates are malformed";
+	case MBEDTLS_ERR_X509_INVALID_EXTENSIONS:
+		return "its extensions are malformed, or one is there twice";
+	case MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG:
+		return "its signature algorithm is not accepted (MD5, or not known)";
+	case MBEDTLS_ERR_X509_SIG_MISMATCH:
+		return "it names two signature algorithms";
+	case MBEDTLS_ERR_PK_UNKNOWN_PK_ALG:
+	case MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE:
+		return "it has a kind of key that is not accepted";
+	case MBEDTLS_ERR_PK_INVALID_PUBKEY:
+		return "its key is malformed";
+	case MBEDTLS_ERR_X509_INVALID_FORMAT:
+	case MBEDTLS_ERR_X509_INVALID_SERIAL:
+	case MBEDTLS_ERR_X509_INVALID_ALG:
+	case MBEDTLS_ERR_X509_INVALID_NAME:
+	case MBEDTLS_ERR_X509_INVALID_SIGNATURE:
+	case MBEDTLS_ERR_X509_BAD_INPUT_DATA:
+	case MBEDTLS_ERR_X509_FEATURE_UNAVAILABLE:
+		return "it is malformed";
+	default:
+		return NULL;
+	}
+}
+
 int tls_describe(const struct tls *t, int ret, struct err *err)
 {
+	const char *fault;
+
 	if (t->not_tls)
 		return err_set(err, E_TLS, "peer does not speak TLS");
 	switch (ret) {
@@ -97,11 +132,16 @@ int tls_describe(const struct tls *t, int ret, struct err *err)
 	case MBEDTLS_ERR_SSL_INVALID_MAC:
 		return err_set(err, E_TLS, "a TLS record was changed on the way");
 	case MBEDTLS_ERR_X509_INVALID_EXTENSIONS + MBEDTLS_ERR_ASN1_UNEXPECTED_TAG:
-		/* mbedTLS gives up while parsing, before anybody could check them. */
 		return err_set(err, E_TLS,
 			       "a certificate in the chain has a critical extension that is not "
-			       "understood, such as name constraints");
+			       "understood");
+	case MBEDTLS_ERR_X509_FATAL_ERROR:
+		return err_set(err, E_TLS, "the chain of certificates is too long");
 	default:
+		fault = certificate_fault(ret);
+		if (fault)
+			return err_set(err, E_TLS, "a certificate in the chain cannot be read: %s",
+				       fault);
 		return tls_err(err, E_TLS, ret, "TLS");
 	}
 }

@@ -104,6 +104,12 @@ void tls_names_text(const mbedtls_x509_crt *crt, char *text, size_t size)
 #define SUBTREES_PERMITTED 0
 #define SUBTREES_EXCLUDED 1
 
+/* mbedTLS's parser does not write, but wants to be able to. */
+static unsigned char *begin_of(struct str s)
+{
+	return (unsigned char *)(uintptr_t)s.p;
+}
+
 /* "example.com" covers itself and what is below; ".example.com", which is common, only what is
  * below. */
 static bool dns_within(struct str name, struct str base)
@@ -126,6 +132,55 @@ static bool ip_within(struct str ip, struct str base)
 	return true;
 }
 
+/* The inside of the value at the front of *list, which moves behind it. False: there is none. */
+static bool take(struct str *list, int tag, struct str *ret)
+{
+	unsigned char *p = begin_of(*list);
+	size_t n;
+
+	if (list->n == 0 || mbedtls_asn1_get_tag(&p, p + list->n, &n, tag) != 0)
+		return false;
+	*ret = str_mem(p, n);
+	*list = str_from(*list, (size_t)((const char *)p - list->p) + n);
+	return true;
+}
+
+#define TAG_SEQUENCE (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE)
+#define TAG_SET (MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SET)
+
+/* One part of a directory name: the same bytes, or one attribute with the same text, whatever its
+ * letters' case and type of string (RFC 5280 7.1). */
+static bool same_part(struct str a, struct str b)
+{
+	struct str attribute_a, attribute_b, oid_a, oid_b;
+
+	if (str_eq(a, b))
+		return true;
+	if (!take(&a, TAG_SEQUENCE, &attribute_a) || !take(&b, TAG_SEQUENCE, &attribute_b) ||
+	    a.n > 0 || b.n > 0 || !take(&attribute_a, MBEDTLS_ASN1_OID, &oid_a) ||
+	    !take(&attribute_b, MBEDTLS_ASN1_OID, &oid_b) || !str_eq(oid_a, oid_b) ||
+	    attribute_a.n < 2 || attribute_a.n != attribute_b.n ||
+	    attribute_a.p[1] != attribute_b.p[1])
+		return false;
+	/* The tags may differ, the lengths not. */
+	return str_ieq(str_from(attribute_a, 2), str_from(attribute_b, 2));
+}
+
+/* Name ::= SEQUENCE OF parts; the base's are the first of the name's. */
+static bool directory_within(struct str name, struct str base)
+{
+	struct str name_parts, base_parts, a, b;
+
+	if (!take(&name, TAG_SEQUENCE, &name_parts) || !take(&base, TAG_SEQUENCE, &base_parts) ||
+	    base.n > 0)
+		return false;
+	while (base_parts.n > 0)
+		if (!take(&name_parts, TAG_SET, &a) || !take(&base_parts, TAG_SET, &b) ||
+		    !same_part(a, b))
+			return false;
+	return true;
+}
+
 /*
  * One list of subtrees against one name. *ret_any: there are subtrees of the name's form,
  * *ret_within: and one of them holds it. False: cannot be understood.
@@ -136,8 +191,7 @@ static bool ip_within(struct str ip, struct str base)
 static bool check_subtrees(struct str list, int type, struct str name, bool *ret_any,
 			   bool *ret_within)
 {
-	/* mbedTLS's parser does not write, but wants to be able to. */
-	unsigned char *p = (unsigned char *)(uintptr_t)list.p, *end = p + list.n;
+	unsigned char *p = begin_of(list), *end = p + list.n;
 
 	while (p < end) {
 		unsigned char *tree_end;
@@ -161,6 +215,8 @@ static bool check_subtrees(struct str list, int type, struct str name, bool *ret
 		*ret_any = true;
 		if (type == MBEDTLS_X509_SAN_DNS_NAME)
 			*ret_within = *ret_within || dns_within(name, base);
+		else if (type == MBEDTLS_X509_SAN_DIRECTORY_NAME)
+			*ret_within = *ret_within || directory_within(name, base);
 		else if (type != MBEDTLS_X509_SAN_IP_ADDRESS || base.n % 8 != 0)
 			return false;
 		else if (base.n == 2 * name.n)
@@ -171,12 +227,12 @@ static bool check_subtrees(struct str list, int type, struct str name, bool *ret
 
 /*
  * NameConstraints ::= SEQUENCE { permittedSubtrees [0], excludedSubtrees [1] }, both optional. A
- * name of another form than DNS and IP is allowed only when nothing is said about its form.
- * (Directory names are no alternative names here: they say nothing about hosts.)
+ * name of another form than DNS, IP and directory name is allowed only when nothing is said about
+ * its form.
  */
 static bool name_allowed(struct str constraints, int type, struct str name)
 {
-	unsigned char *p = (unsigned char *)(uintptr_t)constraints.p, *end = p + constraints.n;
+	unsigned char *p = begin_of(constraints), *end = p + constraints.n;
 	size_t n;
 
 	if (mbedtls_asn1_get_tag(&p, end, &n, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) !=
@@ -201,49 +257,83 @@ static bool name_allowed(struct str constraints, int type, struct str name)
 }
 
 /*
- * The value of the extension: empty when there is none. False when the list cannot be read.
+ * The next of a list of extensions: its OID and value. False, and *ret_bad: it cannot be read.
  *
  * Extension ::= SEQUENCE { extnID OBJECT IDENTIFIER, critical BOOLEAN DEFAULT FALSE, extnValue
  * OCTET STRING }
  */
-static bool find_constraints(const mbedtls_x509_crt *ca, struct str *ret)
+static bool next_extension(struct str *list, struct str *ret_oid, struct str *ret_value,
+			   bool *ret_bad)
 {
-	unsigned char *p = ca->v3_ext.p, *end = p + ca->v3_ext.len;
-	size_t n;
+	struct str extension, critical;
 
-	*ret = STR_NONE;
-	if (ca->v3_ext.len == 0)
-		return true;
-	if (mbedtls_asn1_get_tag(&p, end, &n, MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) !=
-	    0)
+	if (list->n == 0)
 		return false;
-	while (p < end) {
-		unsigned char *ext_end;
-		struct str oid;
-		int critical;
-
-		if (mbedtls_asn1_get_tag(&p, end, &n,
-					 MBEDTLS_ASN1_CONSTRUCTED | MBEDTLS_ASN1_SEQUENCE) != 0)
-			return false;
-		ext_end = p + n;
-		if (mbedtls_asn1_get_tag(&p, ext_end, &n, MBEDTLS_ASN1_OID) != 0)
-			return false;
-		oid = str_mem(p, n);
-		p += n;
-		(void)mbedtls_asn1_get_bool(&p, ext_end, &critical);
-		if (mbedtls_asn1_get_tag(&p, ext_end, &n, MBEDTLS_ASN1_OCTET_STRING) != 0)
-			return false;
-		if (str_eq(oid, STR(TLS_OID_NAME_CONSTRAINTS))) {
-			if (ret->p || n == 0)
-				return false;
-			*ret = str_mem(p, n);
-		}
-		p = ext_end;
-	}
+	*ret_bad = true;
+	if (!take(list, TAG_SEQUENCE, &extension) || !take(&extension, MBEDTLS_ASN1_OID, ret_oid))
+		return false;
+	(void)take(&extension, MBEDTLS_ASN1_BOOLEAN, &critical);
+	if (!take(&extension, MBEDTLS_ASN1_OCTET_STRING, ret_value))
+		return false;
+	*ret_bad = false;
 	return true;
 }
 
-bool tls_constraints_allow(const mbedtls_x509_crt *ca, const mbedtls_x509_crt *leaf,
+/* The extensions of crt as a list; empty when it has none. */
+static struct str extensions_of(const mbedtls_x509_crt *crt, bool *ret_bad)
+{
+	struct str all = str_mem(crt->v3_ext.p, crt->v3_ext.len), list = STR_NONE;
+
+	*ret_bad = all.n > 0 && !take(&all, TAG_SEQUENCE, &list);
+	return list;
+}
+
+bool tls_extensions_unique(const mbedtls_x509_crt *crt)
+{
+	struct str seen[TLS_EXTENSIONS_MAX], list, oid, value;
+	size_t n = 0;
+	bool bad;
+
+	list = extensions_of(crt, &bad);
+	while (next_extension(&list, &oid, &value, &bad)) {
+		for (size_t i = 0; i < n; i++)
+			if (str_eq(seen[i], oid))
+				return false;
+		if (n == TLS_EXTENSIONS_MAX)
+			return false;
+		seen[n++] = oid;
+	}
+	return !bad;
+}
+
+/* The value of the extension: empty when there is none. False when the list cannot be read. */
+static bool find_constraints(const mbedtls_x509_crt *ca, struct str *ret)
+{
+	struct str list, oid, value;
+	bool bad;
+
+	*ret = STR_NONE;
+	list = extensions_of(ca, &bad);
+	while (next_extension(&list, &oid, &value, &bad)) {
+		if (!str_eq(oid, STR(TLS_OID_NAME_CONSTRAINTS)))
+			continue;
+		if (ret->p || value.n == 0)
+			return false;
+		*ret = value;
+	}
+	return !bad;
+}
+
+/* A subject without parts has no name. */
+static bool subject_allowed(struct str constraints, const mbedtls_x509_crt *crt)
+{
+	struct str subject = str_mem(crt->subject_raw.p, crt->subject_raw.len);
+
+	return subject.n <= 2 ||
+	       name_allowed(constraints, MBEDTLS_X509_SAN_DIRECTORY_NAME, subject);
+}
+
+bool tls_constraints_allow(const mbedtls_x509_crt *ca, const mbedtls_x509_crt *crt,
 			   const struct tls_name *name)
 {
 	struct str constraints;
@@ -252,11 +342,15 @@ bool tls_constraints_allow(const mbedtls_x509_crt *ca, const mbedtls_x509_crt *l
 		return false;
 	if (!constraints.p)
 		return true;
-	for (const mbedtls_x509_sequence *san = &leaf->subject_alt_names; san; san = san->next) {
+	if (!subject_allowed(constraints, crt))
+		return false;
+	for (const mbedtls_x509_sequence *san = &crt->subject_alt_names; san; san = san->next) {
 		if (san->buf.p &&
 		    !name_allowed(constraints, name_type(&san->buf), name_str(&san->buf)))
 			return false;
 	}
+	if (!name)
+		return true;
 	if (name->ip_len > 0)
 		return name_allowed(constraints, MBEDTLS_X509_SAN_IP_ADDRESS,
 				    str_mem(name->ip, name->ip_len));

@@ -146,7 +146,8 @@ struct tls_name {
  * Hooks itself into the handshake of ssl. `host` is borrowed and must last as long as the
  * handshake. Freed with tls_verify_free, after the handshake.
  */
-struct tls_verify *tls_verify_new(mbedtls_ssl_context *ssl, const char *host);
+struct tls_verify *tls_verify_new(mbedtls_ssl_context *ssl, struct tls_client_config *c,
+				  const char *host);
 void tls_verify_free(struct tls_verify *v);
 bool tls_verify_is_ip(const struct tls_verify *v);
 /*
@@ -158,6 +159,26 @@ time_t tls_verify_until(const struct tls_verify *v);
 void tls_verify_explain(const struct tls_verify *v, const mbedtls_ssl_context *ssl,
 			struct err *err);
 
+typedef int tls_certificate_fn(void *arg, mbedtls_x509_crt *crt, int depth, uint32_t *flags);
+/* mbedTLS's verification by the anchors of c; `fn` hears of each certificate, from the root down to
+ * the leaf. Its code. `host` NULL: names are not looked at. */
+int tls_client_verify(struct tls_client_config *c, mbedtls_x509_crt *chain, const char *host,
+		      tls_certificate_fn *fn, void *arg);
+
+/*
+ * mbedTLS looks for an issuer only behind its subject, takes the first of that name and never turns
+ * back, so it gets lost where a server sends its certificates in disorder or has several for one
+ * issuer (cross-signing, RFC 4158 2.4). This tries them in other orders, TLS_CHAIN_TRIES at most,
+ * until fn says true; the certificates stay in that order, else as they came.
+ */
+typedef bool tls_chain_fn(void *arg, mbedtls_x509_crt *leaf);
+bool tls_chain_search(mbedtls_x509_crt *leaf, tls_chain_fn *fn, void *arg);
+
+/* For mbedTLS's parser: of the critical extensions that it does not know, name constraints are
+ * understood (tls_names.c). */
+int tls_on_extension(void *arg, const mbedtls_x509_crt *crt, const mbedtls_x509_buf *oid,
+		     int critical, const unsigned char *p, const unsigned char *end);
+
 /* RFC 9525: does a subjectAltName of crt name this host? */
 bool tls_names_match(const mbedtls_x509_crt *crt, const struct tls_name *name);
 /* The names in crt for a message: "a.example, b.example and 3 more". */
@@ -165,10 +186,13 @@ void tls_names_text(const mbedtls_x509_crt *crt, char *text, size_t size);
 
 #define TLS_OID_NAME_CONSTRAINTS "\x55\x1d\x1e" /* id-ce 30 */
 /*
- * RFC 5280 4.2.1.10: may `ca` sign for the names in leaf, and for this host (which a wildcard may
- * name)? False also when the constraints cannot be understood.
+ * RFC 5280 4.2.1.10: may `ca` sign for the names in crt, and (unless NULL) for this host, which a
+ * wildcard may name? False also when the constraints cannot be understood.
  */
-bool tls_constraints_allow(const mbedtls_x509_crt *ca, const mbedtls_x509_crt *leaf,
+bool tls_constraints_allow(const mbedtls_x509_crt *ca, const mbedtls_x509_crt *crt,
 			   const struct tls_name *name);
+
+/* RFC 5280 4.2: no extension is there twice. False also when they cannot be read. */
+bool tls_extensions_unique(const mbedtls_x509_crt *crt);
 
 #endif

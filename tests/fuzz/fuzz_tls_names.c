@@ -36,11 +36,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mbedtls_x509_crt_init(&leaf);
 	ca.v3_ext.p = copy;
 	ca.v3_ext.len = size;
+	leaf.subject_raw = ca.v3_ext;
 	set_name(&leaf.subject_alt_names, MBEDTLS_X509_SAN_DNS_NAME, "a.ok.test", 9);
 	set_name(&second, MBEDTLS_X509_SAN_IP_ADDRESS, ip, sizeof(ip));
 	leaf.subject_alt_names.next = &second;
 	(void)tls_constraints_allow(&ca, &leaf, &dns_name);
 	(void)tls_constraints_allow(&ca, &leaf, &ip_name);
+	(void)tls_constraints_allow(&ca, &leaf, NULL);
+	(void)tls_extensions_unique(&ca);
 
 	/* The same bytes as a name. */
 	leaf.subject_alt_names.next = NULL;
