@@ -273,9 +273,9 @@ static void on_tcp(void *arg, struct filter *f, const struct err *err)
 	d->f = f;
 	if (err)
 		fail(d,
-		     by_gate(d)                ? REASON_GATE_UNREACHABLE
+		     by_gate(d)               ? REASON_GATE_UNREACHABLE
 		     : err->code == E_TIMEOUT ? REASON_UPSTREAM_TIMEOUT
-					       : REASON_UPSTREAM_UNREACHABLE,
+					      : REASON_UPSTREAM_UNREACHABLE,
 		     err);
 	else if (by_gate(d) && d->kind != UPSTREAM_PLAIN)
 		send_gate_connect(d);
@@ -298,8 +298,8 @@ static void on_resolved(void *arg, const struct resolve_result *res, const struc
 		fail(d, REASON_ADDRESS_NOT_ALLOWED, &denied);
 		return;
 	}
-	d->tcp = dial_start(d->p->loop, res->addrs, res->count, PROXY_CONNECT_TIMEOUT_MS, on_tcp,
-			    d);
+	d->tcp =
+		dial_start(d->p->loop, res->addrs, res->count, PROXY_CONNECT_TIMEOUT_MS, on_tcp, d);
 }
 
 struct upstream_dial *upstream_dial(struct proxy *p, const struct authority *to,
