@@ -1,6 +1,7 @@
 #include "proxy/metrics.h"
 
 #include "base/version.h"
+#include "proxy/pool.h"
 #include "proxy/proxy.h"
 
 static void one(struct prom *w, const char *name, enum prom_type type, const char *help,
@@ -72,6 +73,26 @@ static void write_leaves(struct prom *w, const struct leaf_cache *c)
 	one(w, "leaf_cache_mints_total", PROM_COUNTER, "Certificates made.", s.mints);
 }
 
+static void write_pool(struct prom *w, const struct proxy *p)
+{
+	struct pool_stats s;
+
+	pool_stats(p->pool, &s);
+	one(w, "upstream_connections_open", PROM_GAUGE, "Connections to upstreams.", s.open);
+	one(w, "upstream_connections_idle", PROM_GAUGE, "Those of them that carry no request now.",
+	    s.idle);
+	prom_family(w, "upstream_dials_total", PROM_COUNTER,
+		    "Connections to upstreams, by how dialling ended.");
+	prom_sample(w, s.dialled, "result", "ok", NULL);
+	prom_sample(w, s.dials_failed, "result", "failed", NULL);
+	prom_family(w, "upstream_requests_total", PROM_COUNTER,
+		    "Requests sent, by whether their connection was new or kept.");
+	prom_sample(w, s.fresh, "connection", "new", NULL);
+	prom_sample(w, s.reused, "connection", "kept", NULL);
+	one(w, "upstream_retries_total", PROM_COUNTER,
+	    "Requests sent once more because a kept connection was closed.", p->metrics.retries);
+}
+
 int metrics_write(const struct proxy *p, struct buf *out, struct err *err)
 {
 	const struct metrics *m = &p->metrics;
@@ -94,11 +115,10 @@ int metrics_write(const struct proxy *p, struct buf *out, struct err *err)
 	write_histogram(&w, "upstream_connect_seconds",
 			"Connecting to an upstream: lookup, TCP, TLS.", &m->connect);
 	write_tls(&w, m);
+	write_pool(&w, p);
 	write_leaves(&w, p->leaves);
 	one(&w, "credentials_masked_total", PROM_COUNTER, "Credentials blotted out of responses.",
 	    m->masked);
-	one(&w, "upstream_retries_total", PROM_COUNTER,
-	    "Requests sent once more because a kept connection was closed.", m->retries);
 	one(&w, "policy_generation", PROM_GAUGE, "Generation of the table in force.",
 	    p->policy->generation);
 	one(&w, "reloads_total", PROM_COUNTER, "Route tables put in force.", m->reloads_ok);

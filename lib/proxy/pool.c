@@ -234,6 +234,7 @@ static void on_dial_ready(void *arg, struct filter *f, enum upstream_speaks spea
 {
 	struct host *h = dial_over(arg);
 
+	h->pool->stats.dialled++;
 	h->one_each = speaks != SPEAKS_H2;
 	conn_new(h, f, speaks);
 }
@@ -265,7 +266,6 @@ static void dial_new(struct host *h)
 	d->host = h;
 	list_add_last(&h->dials, &d->link);
 	h->n_dials++;
-	h->pool->stats.dialled++;
 	d->up = upstream_dial(h->pool->p, &h->to, h->kind, h->scope, &handler, d);
 }
 

@@ -56,7 +56,7 @@ struct pool_wait *pool_get(struct pool *pool, const struct pool_want *want,
 void pool_cancel(struct pool_wait *w); /* NULL is fine */
 
 struct pool_stats {
-	uint64_t dialled, dials_failed; /* connections */
+	uint64_t dialled, dials_failed; /* connections made, and not */
 	uint64_t fresh, reused;         /* streams: on a connection that was new, that was kept */
 	uint64_t open, idle;            /* connections, now */
 };

@@ -38,9 +38,13 @@ def set_routes(proxy, *routes):
     proxy.ctl("routes", "set", input=json.dumps({"routes": routes}))
 
 
-def retries(proxy):
+def metric(proxy, name):
     return int(next(line for line in proxy.ctl("metrics").splitlines()
-                    if line.startswith("egress_proxy_upstream_retries_total")).split()[1])
+                    if line.startswith(f"egress_proxy_{name} ")).split()[1])
+
+
+def retries(proxy):
+    return metric(proxy, "upstream_retries_total")
 
 
 def test_one_connection_for_all(start_upstream, start_proxy, connect):
@@ -52,6 +56,10 @@ def test_one_connection_for_all(start_upstream, start_proxy, connect):
     assert send(wire, "POST", b"x" * 100000).status == 200
     assert api.connections == 1
     assert len(api.requests) == 10
+    assert metric(proxy, "upstream_connections_open") == metric(proxy, "upstream_connections_idle") == 1
+    assert metric(proxy, 'upstream_dials_total{result="ok"}') == 1
+    assert metric(proxy, 'upstream_requests_total{connection="new"}') == 1
+    assert metric(proxy, 'upstream_requests_total{connection="kept"}') == 9
 
 
 def test_another_credential_gets_another_connection(start_upstream, start_proxy, connect):
