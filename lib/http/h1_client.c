@@ -62,9 +62,10 @@ static void head(struct h1_conn *c, size_t n)
 	} else if (status >= 200) {
 		c->in_state = IN_BODY;
 		h1_body_init(&c->body, &c->msg);
-		if (!c->msg.keep_alive)
-			c->close_after = true;
 	}
+	/* After an interim answer that announces a body as well: who knows what follows it. */
+	if (status != 101 && !c->msg.keep_alive)
+		c->close_after = true;
 	if (c->stream.handler->on_head)
 		c->stream.handler->on_head(c->stream.arg, &c->msg);
 }

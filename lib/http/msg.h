@@ -115,8 +115,8 @@ int msg_strip_hop(struct msg *m, struct err *err) __attribute__((warn_unused_res
 /* Checks shared by all versions. */
 bool http_is_token(struct str s);
 bool http_is_idempotent(struct str method); /* RFC 9110 9.2.2; unknown ones are not */
-bool http_is_field_value(struct str s); /* VCHAR, SP, HTAB, obs-text; empty too */
-bool http_is_target(struct str s);      /* request targets: visible ASCII, no '#', not empty */
+bool http_is_field_value(struct str s);     /* VCHAR, SP, HTAB, obs-text; empty too */
+bool http_is_target(struct str s);          /* request targets: visible ASCII, no '#', not empty */
 /*
  * Is this `real` (in lower case) with other characters where that has hyphens ("Content_Length")?
  * CGI and what descends from it cannot tell the two apart, others can: what frames a message for

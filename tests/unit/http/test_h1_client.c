@@ -254,6 +254,11 @@ static void test_server_says_close(void **state)
 	get();
 	wire_send(&w, "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n");
 	wire_expect(&w, "head(200) end done closed(-)");
+	/* One that announces a body where there can be none may send it some time. */
+	renew();
+	get();
+	wire_send(&w, "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n" HELLO);
+	wire_expect(&w, "head(103) head(200) body(hello) end done closed(-)");
 }
 
 /* --- what goes wrong ------------------------------------------------------------------------ */

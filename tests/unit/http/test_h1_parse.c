@@ -161,6 +161,10 @@ static const struct {
 	  "204 'No Content' 1.1 none/0 [Content-Length|9]" },
 	/* What some read as framing is refused in requests; servers write all sorts of things. */
 	{ "GET", OK "Content_Length: 5\r\n" END, "200 'OK' 1.1 until-close/0 [Content_Length|5]" },
+	{ "GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n" END,
+	  "204 'No Content' 1.1 none/0 [Transfer-Encoding|chunked]" },
+	{ "GET", "HTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\n" END,
+	  "103 'Early Hints' 1.1 none/0 [Content-Length|9]" },
 	{ "GET", "HTTP/1.1 100 Continue\r\n" END, "100 'Continue' 1.1 none/0 keep" },
 	{ "GET", "HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" END,
 	  "101 'Switching' 1.1 none/0 keep up=websocket [Connection|upgrade] "
@@ -509,6 +513,29 @@ static void test_refused_splits(void **state)
 	}
 }
 
+/* The parsers do not rest on h1_head_end's having looked at each line's end. */
+static void test_unmeasured(void **state)
+{
+	static const char *const heads[] = {
+		"GET / HTTP/1.1\n" H END, "GET / HTTP/1.1x\n" H END,
+		"\n" GET H END,           GET H "A: b\n" END,
+		GET H "A: b\x01\n" END,   GET H "A: b\r\x01" END,
+		GET H END "B: c\r\n",     GET H END H END,
+		GET H "\rx" END,          GET H "x\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		struct message x = { .err = ERR_INIT };
+
+		arena_init(&x.arena, HTTP_ARENA_MAX);
+		msg_init(&x.m, &x.arena);
+		if (h1_parse_request(str_of(heads[i]), &x.m, &x.err) == 0)
+			fail_msg("accepted: %s", heads[i]);
+		release(&x);
+	}
+}
+
 /* Given something h1_head_end never measured, the parsers refuse and stay inside it. */
 static void test_cut_heads(void **state)
 {
@@ -633,6 +660,7 @@ int main(void)
 		cmocka_unit_test(test_head_end_splits),
 		cmocka_unit_test(test_body_behind_the_head),
 		cmocka_unit_test(test_refused_splits),
+		cmocka_unit_test(test_unmeasured),
 		cmocka_unit_test(test_cut_heads),
 		cmocka_unit_test(test_arena_maximum),
 		cmocka_unit_test(test_owns_its_memory),

@@ -96,6 +96,8 @@ static void test_request(void **state)
 	assert_false(m.extended_connect);
 	accept(":method: OPTIONS|:scheme: https|:authority: a|:path: *");
 	assert_int_equal(m.form, TARGET_ASTERISK);
+	accept(":method: GET|:scheme: HTTP|:authority: a|:path: /");
+	expect_str(m.scheme, "HTTP");
 	accept(GET);
 	assert_null(m.query.p);
 	assert_int_equal(m.fields.n, 1);
@@ -287,6 +289,7 @@ static void test_connect(void **state)
 	refuse(":method: CONNECT|:authority: a:443|:path: /");
 	refuse(":method: CONNECT|:authority: a:443|:scheme: https");
 	refuse(":method: CONNECT");
+	refuse(":method: CONNECT|:authority: a:443|content-length: 0");
 	/* RFC 8441 */
 	accept(":method: CONNECT|:protocol: websocket|:scheme: https|:authority: a|:path: /chat");
 	assert_true(m.extended_connect);
@@ -295,6 +298,7 @@ static void test_connect(void **state)
 	expect_str(m.path, "/chat");
 	assert_int_equal(m.form, TARGET_ORIGIN);
 	refuse(":method: CONNECT|:protocol: websocket|:authority: a:443");
+	refuse(":method: CONNECT|:protocol: websocket|:scheme: https|:path: /|host: a");
 	refuse(":method: CONNECT|:protocol: a b|:scheme: https|:authority: a|:path: /");
 	refuse(":method: CONNECT|:protocol: websocket|:scheme: https|:authority: a|:path: /|"
 	       "content-length: 0");
@@ -320,10 +324,15 @@ static void test_response(void **state)
 	assert_int_equal(m.framing, BODY_NONE);
 	assert_int_equal(read_response(":status: 103|link: x", false), 0);
 	assert_int_equal(read_response(":status: 103|link: x", true), -1);
+	assert_int_equal(read_response(":status: 103|content-length: 5", false), 0);
+	assert_int_equal(m.framing, BODY_NONE);
+	assert_int_equal(read_response(":status: 204|content-length: 5", true), 0);
+	assert_int_equal(m.framing, BODY_NONE);
 	assert_int_equal(read_response(":status: 101", false), -1);
 	assert_int_equal(read_response(":status: 20", false), -1);
 	assert_int_equal(read_response(":status: 2000", false), -1);
 	assert_int_equal(read_response(":status: abc", false), -1);
+	assert_int_equal(read_response(":status: 0200", false), -1);
 	assert_int_equal(read_response(":status: 099", false), -1);
 	assert_int_equal(read_response("server: x", false), -1);
 	assert_int_equal(read_response(":status: 200|:status: 200", false), -1);
@@ -333,6 +342,8 @@ static void test_response(void **state)
 	/* A response may carry fields that mean something in requests only. */
 	assert_int_equal(read_response(":status: 200|host: b|cookie: a|cookie: b", false), 0);
 	assert_int_equal(m.fields.n, 3);
+	assert_null(m.host.p);
+	assert_int_equal(read_response(":status: 200|host: a b|host: c", false), 0);
 	assert_int_equal(read_response(":status: 200|content_length: 1", true), 0);
 }
 
