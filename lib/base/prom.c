@@ -74,21 +74,22 @@ void prom_family(struct prom *w, const char *name, enum prom_type type, const ch
 	add(w, "# TYPE %s_%s %s\n", w->prefix, name, type_name(type));
 }
 
-void prom_sample(struct prom *w, uint64_t value, ...)
+void prom_sample(struct prom *w, uint64_t value, const struct prom_label *labels, size_t count)
 {
-	const char *label, *sep = "{";
-	va_list ap;
-
 	add(w, "%s_%s", w->prefix, w->name);
-	va_start(ap, value);
-	while ((label = va_arg(ap, const char *))) {
-		add(w, "%s%s=\"", sep, label);
-		add_escaped(w, va_arg(ap, const char *));
+	for (size_t i = 0; i < count; i++) {
+		add(w, "%s%s=\"", i ? "," : "{", labels[i].name);
+		add_escaped(w, labels[i].value);
 		add(w, "\"");
-		sep = ",";
 	}
-	va_end(ap);
-	add(w, "%s %" PRIu64 "\n", *sep == ',' ? "}" : "", value);
+	add(w, "%s %" PRIu64 "\n", count ? "}" : "", value);
+}
+
+void prom_single(struct prom *w, const char *name, enum prom_type type, const char *help,
+		 uint64_t value)
+{
+	prom_family(w, name, type, help);
+	prom_sample(w, value, NULL, 0);
 }
 
 void prom_histogram(struct prom *w, const struct prom_histogram *h)

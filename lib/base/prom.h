@@ -3,7 +3,7 @@
  *
  *	struct prom w = PROM_INIT(&out, "egress_proxy");
  *	prom_family(&w, "requests_total", PROM_COUNTER, "Requests, by verdict.");
- *	prom_sample(&w, 7, "verdict", "allow", NULL);
+ *	prom_sample(&w, 7, PROM_LABELS({ "verdict", "allow" }));
  *	return prom_end(&w, err);
  *
  * Names are the caller's constants: counters end in "_total", times are in seconds and end in
@@ -45,8 +45,17 @@ struct prom {
 
 /* Begins the family PREFIX_name; its samples follow. `help` is one line. */
 void prom_family(struct prom *w, const char *name, enum prom_type type, const char *help);
-/* One sample; label names and values in pairs, then NULL. */
-void prom_sample(struct prom *w, uint64_t value, ...) __attribute__((sentinel));
+
+struct prom_label {
+	const char *name, *value;
+};
+#define PROM_LABELS(...)                            \
+	(const struct prom_label[]){ __VA_ARGS__ }, \
+		sizeof((const struct prom_label[]){ __VA_ARGS__ }) / sizeof(struct prom_label)
+void prom_sample(struct prom *w, uint64_t value, const struct prom_label *labels, size_t count);
+/* A family of one sample without labels. */
+void prom_single(struct prom *w, const char *name, enum prom_type type, const char *help,
+		 uint64_t value);
 /* All samples of a histogram, times in seconds. */
 void prom_histogram(struct prom *w, const struct prom_histogram *h);
 /* 0, or -1 with the first failure. */

@@ -90,7 +90,8 @@ struct str tls_alpn(const struct filter *f);
 struct str tls_sni(const struct filter *f);      /* server side, normalised as above */
 const char *tls_version(const struct filter *f); /* "TLSv1.2", "TLSv1.3" */
 
-/* Client side: the server was recognised by an earlier session, not by its certificate. */
+/* The server was recognised by an earlier session, not by its certificate; on the server's side: the
+ * client has presented a ticket of ours that is good. */
 bool tls_resumed(const struct filter *f);
 /*
  * Client side, after a failed handshake: a session had been offered and no certificate came. It is

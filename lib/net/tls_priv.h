@@ -108,6 +108,7 @@ struct tls {
 	struct tls_verify *verify; /* client, during the handshake */
 	struct tls_resume resume;  /* client */
 
+	struct tls_server_config *server;
 	tls_identity_fn *choose; /* server */
 	void *choose_arg;
 	struct tls_identity *identity;

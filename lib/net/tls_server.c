@@ -89,6 +89,7 @@ void tls_identity_unref(struct tls_identity *id)
 
 struct tls_server_config {
 	mbedtls_ssl_ticket_context tickets;
+	bool ticket_taken; /* by the handshake step under way */
 	struct tls_settings *settings;
 };
 
@@ -150,9 +151,27 @@ static int refuse_name(struct tls *t, mbedtls_ssl_context *ssl)
 	return MBEDTLS_ERR_SSL_UNRECOGNIZED_NAME;
 }
 
+static int write_ticket(void *arg, const mbedtls_ssl_session *session, unsigned char *start,
+			const unsigned char *end, size_t *ret_len, uint32_t *ret_lifetime)
+{
+	struct tls_server_config *c = arg;
+
+	return mbedtls_ssl_ticket_write(&c->tickets, session, start, end, ret_len, ret_lifetime);
+}
+
+static int parse_ticket(void *arg, mbedtls_ssl_session *session, unsigned char *ticket, size_t n)
+{
+	struct tls_server_config *c = arg;
+	int ret = mbedtls_ssl_ticket_parse(&c->tickets, session, ticket, n);
+
+	c->ticket_taken = ret == 0;
+	return ret;
+}
+
 /*
  * mbedTLS calls this once the ClientHello's extensions are read, with or without a server name,
  * in 1.2 and 1.3 — and a second time when it has asked for another key share (HelloRetryRequest).
+ * It was the turn of parse_ticket before, if there is a ticket.
  */
 static int on_hello(mbedtls_ssl_context *ssl)
 {
@@ -161,6 +180,8 @@ static int on_hello(mbedtls_ssl_context *ssl)
 	const unsigned char *name = mbedtls_ssl_get_hs_sni(ssl, &n);
 	auto_free char *sni = name ? normal_sni(name, n) : NULL;
 
+	t->resume.resumed = t->server->ticket_taken;
+	t->server->ticket_taken = false;
 	if (name && !sni) {
 		(void)err_set(t->err, E_TLS, "peer sent a server name (SNI) that is none");
 		return refuse_name(t, ssl);
@@ -184,8 +205,7 @@ static void finish_settings(mbedtls_ssl_config *conf, void *arg)
 
 	mbedtls_ssl_conf_authmode(conf, MBEDTLS_SSL_VERIFY_NONE);
 	mbedtls_ssl_conf_cert_cb(conf, on_hello);
-	mbedtls_ssl_conf_session_tickets_cb(conf, mbedtls_ssl_ticket_write,
-					    mbedtls_ssl_ticket_parse, &c->tickets);
+	mbedtls_ssl_conf_session_tickets_cb(conf, write_ticket, parse_ticket, c);
 }
 
 struct filter *tls_server(struct tls_server_config *c, struct filter *below,
@@ -202,6 +222,7 @@ struct filter *tls_server(struct tls_server_config *c, struct filter *below,
 	t = tls_new(conf, below, err);
 	if (!t)
 		return NULL;
+	t->server = c;
 	t->choose = choose;
 	t->choose_arg = arg;
 	return &t->f;

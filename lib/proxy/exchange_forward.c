@@ -1,6 +1,7 @@
 #include "proxy/exchange_impl.h"
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 void exchange_drop_upstream(struct exchange *x)
@@ -70,6 +71,7 @@ static void on_up_head(void *arg, struct msg *m)
 			return;
 		}
 		prom_observe(&x->p->metrics.first_byte, loop_now(x->p->loop) - x->since);
+		log_debug("request %llu: answered with %d", (unsigned long long)x->id, m->status);
 		x->status = m->status;
 		x->head_sent = true;
 		if (m->framing == BODY_NONE || m->framing == BODY_LENGTH)
@@ -186,6 +188,7 @@ static void on_up_fail(void *arg, const struct err *err)
 	if (x->client && may_retry(x, err)) {
 		x->retried = true;
 		x->p->metrics.retries++;
+		log_debug("request %llu: sent again: %s", (unsigned long long)x->id, err->text);
 		get_stream(x);
 		return;
 	}
@@ -232,6 +235,8 @@ static void on_stream(void *arg, struct stream *up, enum upstream_speaks speaks)
 	struct exchange *x = arg;
 	struct err err = ERR_INIT;
 
+	log_debug("request %llu: sent by %s", (unsigned long long)x->id,
+		  speaks == SPEAKS_H2 ? "h2" : "http/1.1");
 	x->wait = NULL;
 	x->up = up;
 	stream_handle(up, &handler, x);

@@ -1,6 +1,7 @@
 #include "proxy/exchange_impl.h"
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/server.h"
 #include "proxy/inject.h"
@@ -265,6 +266,10 @@ void exchange_begin(struct exchange *x)
 		return;
 	if (!judge(x))
 		return;
+	log_debug("request %llu: %.*s for %s:%u allowed by route %s, credential %s",
+		  (unsigned long long)x->id, STR_ARG(x->method), x->dest.host, x->dest.port,
+		  x->verdict.route->host,
+		  x->verdict.route->token_env ? x->verdict.route->token_env : "none");
 	tls = x->from.tls || x->mount.n > 0;
 	exchange_forward(x, x->websocket ? exchange_ws_kind(tls)
 			    : tls        ? UPSTREAM_TLS

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/prom.h"
+#include "net/tls.h"
 #include "policy/decide.h"
 #include "proxy/event.h"
 
@@ -25,7 +26,7 @@ struct metrics {
 	uint64_t events[EVENT_KINDS][EVENT_VERDICTS][REASON_COUNT];
 	uint64_t events_lost;
 	uint64_t bytes_in, bytes_out; /* bodies, seen from the agent: sent, received */
-	uint64_t masked; /* times an injected credential was blotted out of an answer */
+	uint64_t masked;  /* times an injected credential was blotted out of an answer */
 	uint64_t retries; /* requests sent once more, after a kept connection was found closed */
 	uint64_t reloads_ok, reloads_failed;
 	struct metrics_tls client_tls, upstream_tls;
@@ -34,6 +35,13 @@ struct metrics {
 	struct prom_histogram first_byte; /* from the request's head to that of its answer */
 	struct prom_histogram connect;    /* to an upstream, from lookup to TLS */
 };
+
+/* One more handshake that has succeeded: f is the TLS filter. */
+static inline void metrics_tls_up(struct metrics_tls *m, const struct filter *f)
+{
+	m->ok++;
+	m->resumed += tls_resumed(f);
+}
 
 int metrics_write(const struct proxy *p, struct buf *out, struct err *err)
 	__attribute__((warn_unused_result));

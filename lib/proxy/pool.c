@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "http/h1_conn.h"
@@ -12,7 +13,7 @@
 /* "kind host:port slot" */
 #define SCOPE_MAX (8 + URL_HOST_MAX + 8 + ROUTE_TEXT_MAX)
 
-struct host { /* one scope; lives while there is something in it */
+struct host {             /* one scope; lives while there is something in it */
 	struct list link; /* of pool->hosts, the one that was asked for last first */
 	struct pool *pool;
 	char *scope;
@@ -166,6 +167,8 @@ static struct stream *conn_start(struct conn *c)
 	struct pool_stats *stats = &c->host->pool->stats;
 
 	conn_busy(c);
+	log_debug("%s:%u: request on a %s connection", c->host->to.host, c->host->to.port,
+		  c->used ? "kept" : "new");
 	if (c->used)
 		stats->reused++;
 	else

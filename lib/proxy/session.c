@@ -1,6 +1,7 @@
 #include "proxy/session.h"
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/h1_conn.h"
 #include "http/h2_conn.h"
@@ -59,6 +60,7 @@ static void session_close(struct session *s)
 	if (s->state == SESSION_DEAD)
 		return;
 	s->state = SESSION_DEAD;
+	log_debug("%s: closed after %llu requests", s->peer, (unsigned long long)s->tally.total);
 	loop_unwatch(&s->watch);
 	loop_timer_stop(&s->timer);
 	if (s->conn)
@@ -198,7 +200,10 @@ static void drive_handshake(void *arg, unsigned events)
 	(void)events;
 	switch (filter_handshake(s->f, &err)) {
 	case FILTER_READY:
-		s->p->metrics.client_tls.ok++;
+		metrics_tls_up(&s->p->metrics.client_tls, s->f);
+		log_debug("%s: %s, %sname %.*s, protocol %.*s", s->peer, tls_version(s->f),
+			  tls_resumed(s->f) ? "resumed, " : "", STR_ARG(tls_sni(s->f)),
+			  STR_ARG(tls_alpn(s->f)));
 		start_inner(s);
 		return;
 	case FILTER_FAILED:
@@ -434,6 +439,7 @@ static void on_connect(struct session *s, struct stream *stream, struct msg *m)
 		exchange_refuse_bad(s->p, &s->origin, stream, &err);
 		return;
 	}
+	log_debug("%s: CONNECT %.*s", s->peer, STR_ARG(m->authority));
 	s->origin.in_tunnel = true;
 	s->tunnel_since = loop_now(s->p->loop);
 	s->tunnel_id = ++s->p->next_request_id;
@@ -481,6 +487,7 @@ void session_start(struct proxy *p, int fd, const struct addr *peer)
 	if (s->next)
 		s->next->prev = s;
 	p->sessions = s;
+	log_debug("%s: connected", s->peer);
 	p->metrics.connections_total++;
 	p->metrics.connections_open++;
 	s->conn = h1_server_new(p->loop, filter_tcp(fd, false), &p->client_timeouts, &handler, s);

@@ -1,6 +1,7 @@
 #include "proxy/upstream.h"
 
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/h1_conn.h"
 #include "net/dial.h"
@@ -11,6 +12,7 @@ struct upstream_dial {
 	struct authority to;
 	enum upstream_kind kind;
 	const char *scope;
+	int64_t since;
 	const struct upstream_handler *handler;
 	void *arg;
 
@@ -71,6 +73,7 @@ static void fail(struct upstream_dial *d, enum reason reason, const struct err *
 
 	if (d->over)
 		return;
+	log_debug("%s:%u: not connected: %s", d->to.host, d->to.port, err->text);
 	if (reason == REASON_GATE_REFUSED) {
 		failure.gate_status = d->gate_status;
 		memcpy(failure.gate_reason, d->gate_reason, sizeof(failure.gate_reason));
@@ -84,7 +87,10 @@ static void ready(struct upstream_dial *d)
 {
 	struct filter *f = steal(&d->f);
 	enum upstream_speaks speaks = SPEAKS_H1;
+	int64_t ms = loop_now(d->p->loop) - d->since;
 
+	prom_observe(&d->p->metrics.connect, ms);
+	log_debug("%s:%u: connected in %d ms", d->to.host, d->to.port, (int)ms);
 	if (by_gate(d) && d->kind == UPSTREAM_PLAIN)
 		speaks = SPEAKS_H1_ABSOLUTE;
 	else if (d->kind == UPSTREAM_TLS && str_eqz(tls_alpn(f), "h2"))
@@ -101,6 +107,8 @@ static void on_timeout(void *arg)
 
 	authority_text(&d->to, 0, host);
 	(void)err_set(&err, E_TIMEOUT, "%s did not answer in time", host);
+	if (!d->gate)
+		d->p->metrics.upstream_tls.failed++;
 	fail(d, d->gate ? REASON_GATE_UNREACHABLE : REASON_UPSTREAM_TIMEOUT, &err);
 }
 
@@ -253,9 +261,13 @@ static void drive(void *arg, unsigned events)
 	(void)events;
 	switch (filter_handshake(d->f, &err)) {
 	case FILTER_READY:
+		metrics_tls_up(&d->p->metrics.upstream_tls, d->f);
+		log_debug("%s:%u: %s, %s%.*s", d->to.host, d->to.port, tls_version(d->f),
+			  tls_resumed(d->f) ? "resumed, " : "", STR_ARG(tls_alpn(d->f)));
 		ready(d);
 		return;
 	case FILTER_FAILED:
+		d->p->metrics.upstream_tls.failed++;
 		fail(d, err.code == E_IO ? REASON_UPSTREAM_UNREACHABLE : REASON_UPSTREAM_TLS, &err);
 		return;
 	case FILTER_NOT_YET:
@@ -298,6 +310,8 @@ static void on_resolved(void *arg, const struct resolve_result *res, const struc
 		fail(d, REASON_ADDRESS_NOT_ALLOWED, &denied);
 		return;
 	}
+	log_debug("%s:%u: connecting to %zu address(es)%s", d->to.host, d->to.port, res->count,
+		  by_gate(d) ? " of the gate" : "");
 	d->tcp =
 		dial_start(d->p->loop, res->addrs, res->count, PROXY_CONNECT_TIMEOUT_MS, on_tcp, d);
 }
@@ -312,6 +326,7 @@ struct upstream_dial *upstream_dial(struct proxy *p, const struct authority *to,
 	d->to = *to;
 	d->kind = kind;
 	d->scope = scope;
+	d->since = loop_now(p->loop);
 	d->handler = h;
 	d->arg = arg;
 	arena_init(&d->gate_arena, KIB(8));

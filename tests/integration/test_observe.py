@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from support import client, paths, prometheus
+from support import client, http1, paths, prometheus
 
 pytestmark = pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
 
@@ -117,6 +117,44 @@ class TestMetrics:
         leaves = [metrics[f"leaf_cache_{name}"].value() for name in ("entries", "mints_total", "hits_total")]
         assert leaves == [2, 2, 1]
 
+    def test_upstream(self, start_proxy, start_upstream, api, pki):
+        bad = start_upstream("bad.test", "expired")
+        plain = start_upstream("plain.test", tls=False)
+        proxy = start_proxy(routes=[{"host": h} for h in ("api.test", "bad.test", "plain.test")],
+                            upstreams=[api, bad, plain])
+        for host in ("api.test", "api.test", "bad.test"):
+            ask(proxy, pki, host=host)
+        wire = client.connect(proxy.address)
+        assert client.get(wire, "plain.test", "http://plain.test/").status == 200
+        wire.close()
+        metrics = Metrics(proxy)
+        handshakes = metrics["tls_handshakes_total"]
+        assert [handshakes.value(side="upstream", result=r) for r in ("full", "resumed", "failed")] == [1, 0, 1]
+        assert metrics["upstream_connect_seconds"].count == 2, "those that were made: one for TLS, one for plain"
+        assert metrics["upstream_requests_total"].value(connection="new") == 2
+        assert metrics["upstream_requests_total"].value(connection="kept") == 1
+        assert metrics["upstream_dials_total"].value(result="failed") == 1
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    def test_resumption(self, start_proxy, start_upstream, pki, version):
+        """Both sides: the client presents our ticket, and we present the upstream's."""
+        api = start_upstream("api.test")
+        api.on("/close", lambda x: (x.respond(headers=[("Connection", "close")]), x.close()))
+        proxy = start_proxy(routes=[{"host": "api.test"}], upstreams=[api])
+        context = client.tls_context(pki.bottle_cert, version=version)
+        session = None
+        for _ in range(2):
+            wire = client.connect(proxy.address)
+            client.open_tunnel(wire, "api.test:443")
+            sock = context.wrap_socket(wire.sock, server_hostname="api.test", session=session)
+            wire = http1.Wire(sock, 10)
+            assert client.get(wire, "api.test", "/close").status == 200
+            session = sock.session
+            wire.close()
+        handshakes = Metrics(proxy)["tls_handshakes_total"]
+        for side in ("client", "upstream"):
+            assert [handshakes.value(side=side, result=r) for r in ("full", "resumed")] == [1, 1], side
+
     def test_reloads(self, proxy):
         assert Metrics(proxy)["policy_generation"].value() == 1
         proxy.ctl("routes", "set", input='{"routes": []}')
@@ -217,6 +255,36 @@ class TestControl:
 
     def test_log_level(self, proxy):
         assert "log level: debug\n" in proxy.ctl("log-level", "debug", "--for", "1m")
+
+
+def test_debug_tells_the_way_of_a_request_and_no_secret(start_proxy, start_upstream, pki):
+    secrets = {"credential": "correct-horse-battery", "cookie": "cookie-battery", "key": "query-battery",
+               "body": "body-battery", "answer": "answer-battery", "path": "path-battery"}
+    api = start_upstream("api.test")
+    api.otherwise = lambda x: x.respond(body=secrets["answer"].encode(), headers=[("Set-Cookie", secrets["cookie"])])
+    proxy = start_proxy(routes=[{"host": "api.test", "auth_scheme": "Bearer", "token_env": "EGRESS_PROXY_TOKEN_0"},
+                                {"host": "gone.test"}],
+                        upstreams=[api], tokens={0: secrets["credential"]}, resolve={"gone.test": "127.99.99.99"})
+    proxy.ctl("log-level", "debug")
+    wire = client.tunnel(proxy.address, "api.test:443", pki.bottle_cert)
+    body = secrets["body"]
+    for _ in range(2):
+        client.request(wire, f"POST /{secrets['path']}?q={secrets['key']} HTTP/1.1\r\nHost: api.test\r\n"
+                             f"Cookie: {secrets['cookie']}\r\nAuthorization: Basic {secrets['credential']}\r\n"
+                             f"Content-Length: {len(body)}\r\n\r\n{body}", "POST")
+    wire.close()
+    ask(proxy, pki, host="gone.test")
+    peer = proxy.wait_talk(": connected").split()[2]
+    for step in (f"{peer} CONNECT api.test:443", f"{peer} TLSv1.3, name api.test, protocol http/1.1",
+                 "POST for api.test:443 allowed by route api.test, credential EGRESS_PROXY_TOKEN_0",
+                 "api.test:443: connecting to 1 address", "api.test:443: TLSv1.3, http/1.1",
+                 "api.test:443: connected in", "api.test:443: request on a new connection",
+                 "sent by http/1.1", "answered with 200", "request on a kept connection",
+                 "gone.test:443: not connected: ", f"{peer} closed after 2 requests"):
+        assert proxy.wait_talk(step).startswith("egress-proxy: debug: ")
+    talk = "".join(proxy.talk)
+    for name, value in secrets.items():
+        assert value not in talk, name
 
 
 def test_the_example_of_the_help_works_as_it_is(tmp_path, require):

@@ -85,7 +85,9 @@ def test_old_tls_of_the_upstream_is_refused(pki, tmp_path, start_proxy):
     context = upstream.server_context(certs.server(pki.root, "api.test"), tmp_path, version, version)
     with upstream.Upstream(context=context, host=upstream.free_loopback(), port=443) as server:
         proxy = start_proxy(routes=[{"host": "api.test"}], resolve={"api.test": server.host})
-        assert ask(proxy, pki).get("bottle-block-reason") == "upstream-tls"
+        answer = ask(proxy, pki)
+        assert answer.get("bottle-block-reason") == "upstream-tls"
+        assert "no TLS version in common with 1.2 and 1.3" in json.loads(answer.body)["error"]["message"]
 
 
 @pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])

@@ -16,10 +16,9 @@ static void test_samples(void **state)
 
 	(void)state;
 	prom_family(&w, "requests_total", PROM_COUNTER, "Requests.");
-	prom_sample(&w, UINT64_MAX, NULL);
-	prom_sample(&w, 2, "verdict", "allow", "reason", "", NULL);
-	prom_family(&w, "open", PROM_GAUGE, "Open now.");
-	prom_sample(&w, 0, NULL);
+	prom_sample(&w, UINT64_MAX, NULL, 0);
+	prom_sample(&w, 2, PROM_LABELS({ "verdict", "allow" }, { "reason", "" }));
+	prom_single(&w, "open", PROM_GAUGE, "Open now.", 0);
 	assert_int_equal(prom_end(&w, NULL), 0);
 	assert_string_equal(buf_z(&out), "# HELP app_requests_total Requests.\n"
 					 "# TYPE app_requests_total counter\n"
@@ -38,7 +37,7 @@ static void test_label_values_are_escaped(void **state)
 	(void)state;
 	prom_family(&w, "x", PROM_GAUGE, "X.");
 	buf_clear(&out);
-	prom_sample(&w, 1, "a", "back\\slash \"quote\"\nline % \xc3\xa9", NULL);
+	prom_sample(&w, 1, PROM_LABELS({ "a", "back\\slash \"quote\"\nline % \xc3\xa9" }));
 	assert_int_equal(prom_end(&w, NULL), 0);
 	assert_string_equal(buf_z(&out),
 			    "app_x{a=\"back\\\\slash \\\"quote\\\"\\nline % \xc3\xa9\"} 1\n");
@@ -93,7 +92,7 @@ static void test_what_does_not_fit_is_an_error(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20; i++)
-		prom_sample(&w, 1, "a", "b", NULL);
+		prom_sample(&w, 1, PROM_LABELS({ "a", "b" }));
 	assert_int_equal(prom_end(&w, &err), -1);
 	assert_int_equal(err.code, E_LIMIT);
 }
