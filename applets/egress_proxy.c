@@ -27,7 +27,7 @@
 static struct {
 	const char *bundle, *routes, *ca, *listen, *health, *control;
 	struct opt_list upstream_ca, resolve, allow_private, name;
-	int head_timeout, idle_timeout;
+	int head_timeout, idle_timeout, memory;
 } opt;
 
 struct service {
@@ -296,6 +296,8 @@ static int run_serve(const struct opts_result *in, struct err *err)
 		c.head_timeout_ms = opt.head_timeout * 1000;
 	if (opt.idle_timeout)
 		c.idle_timeout_ms = opt.idle_timeout * 1000;
+	if (opt.memory)
+		c.memory = MIB(opt.memory);
 	if (sandbox_proxy(err) < 0 || tls_global_init(err) < 0)
 		return -1;
 	res = opt.bundle ? read_bundle(&c, err) : read_options(&c, err);
@@ -369,6 +371,13 @@ static const struct opt serve_opts[] = {
 	  .max = 7 * 86400,
 	  .arg = "TIME",
 	  .help = "for a stream silent in both directions (default 1h)" },
+	{ .name = "memory",
+	  .type = OPT_INT,
+	  .out = &opt.memory,
+	  .min = 16,
+	  .max = 1 << 20,
+	  .arg = "MIB",
+	  .help = "for connections and what they have under way (default 768)" },
 	{ .name = "bundle",
 	  .type = OPT_STR,
 	  .out = &opt.bundle,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -26,6 +27,7 @@ static void free_blocks(struct arena_block *block)
 	while (block) {
 		struct arena_block *next = block->next;
 
+		budget_return(sizeof(*block) + block->size);
 		free(block);
 		block = next;
 	}
@@ -67,6 +69,7 @@ static void add_block(struct arena *a, size_t n)
 	if (size < n)
 		size = n;
 	block = mem_alloc(sizeof(*block) + size);
+	budget_charge(sizeof(*block) + size);
 	block->next = a->head;
 	block->size = size;
 	block->used = 0;

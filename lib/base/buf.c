@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/mem.h"
 
@@ -49,6 +50,7 @@ static void release(struct buf *b)
 		spare.mem[spare.n++] = b->mem;
 	else
 		free(b->mem);
+	budget_return(b->cap);
 	b->mem = NULL;
 	b->off = b->cap = 0;
 }
@@ -76,6 +78,7 @@ static void grow(struct buf *b, size_t cap)
 
 	if (!b->secret && !block && b->cap != BUF_BLOCK && b->off == 0) {
 		b->mem = mem_resize(b->mem, cap, 1);
+		budget_charge(cap - b->cap);
 		b->cap = cap;
 		return;
 	}
@@ -83,6 +86,7 @@ static void grow(struct buf *b, size_t cap)
 	if (b->len > 0)
 		memcpy(mem, b->mem + b->off, b->len);
 	release(b);
+	budget_charge(cap);
 	b->mem = mem;
 	b->cap = cap;
 }
@@ -106,7 +110,8 @@ static void ensure(struct buf *b, size_t n)
 		cap = FIRST_CAP;
 	if (cap < need)
 		cap = need;
-	if (!b->secret && cap > BUF_KEEP && cap < BUF_BLOCK && largest > BUF_BLOCK)
+	if (!b->secret && cap > BUF_KEEP && cap < BUF_BLOCK && largest > BUF_BLOCK &&
+	    budget_level() == BUDGET_PLENTY)
 		cap = BUF_BLOCK;
 	if (cap > largest)
 		cap = largest;
@@ -236,6 +241,7 @@ char *buf_take(struct buf *b, size_t *ret_len)
 	if (ret_len)
 		*ret_len = b->len;
 	mem = b->mem;
+	budget_return(b->cap);
 	b->mem = NULL;
 	b->len = b->cap = 0;
 	return mem;

@@ -33,6 +33,7 @@ enum err_code {
 	E_CHILD,     /* a child process failed */
 	E_CANCELLED, /* the operator said no, or a signal asked to stop */
 	E_STALE,     /* a kept connection was closed before anything of the answer came */
+	E_EXHAUSTED, /* no descriptor or memory is left; it may be otherwise in a while */
 };
 
 #define ERR_TEXT_MAX 512

@@ -51,6 +51,7 @@
 /* Of a connection: all its streams may be paused with a full window, and one more still moves. */
 #define H2_SERVER_CONN_WINDOW (H2_STREAMS_MAX * H2_SERVER_WINDOW)
 #define H2_CLIENT_CONN_WINDOW (H2_CLIENT_STREAMS_MAX * H2_CLIENT_WINDOW)
+#define H2_QUEUED_HIGH MIB(2)      /* of all streams: above it each keeps PROXY_OUT_SHORT only */
 #define H2_OUT_FILL KIB(64)        /* frames made ahead of the socket: one TLS write */
 #define H2_QUEUE_MAX 2000          /* frames that wait for a peer who does not read */
 #define H2_HEAD_WASTE_MAX MIB(1)   /* a head that unpacks to more is an attack, not a mistake */
@@ -70,10 +71,25 @@
 
 /* proxy: buffers of one connection, bytes */
 #define PROXY_READ_SIZE KIB(16) /* one read; the size of a TLS record */
-#define PROXY_OUT_HIGH KIB(256) /* stop reading the other side above this */
-#define PROXY_OUT_LOW KIB(64)   /* and go on below this */
+#define PROXY_OUT_HIGH KIB(256) /* stop reading the other side above this; a quarter of it: go on */
+#define PROXY_OUT_SHORT KIB(32) /* the same when memory is short */
 #define PROXY_OUT_MAX MIB(1)    /* hard maximum of one output buffer */
-#define PROXY_CONNS_MAX 20000   /* client connections; above it 503 */
+
+/*
+ * proxy: all connections together. Of PLAN_SIDECAR_MEMORY_MIB a quarter is left to the kernel, for
+ * sockets. A connection's cost is what it holds besides its buffers and arenas, measured; that of
+ * an exchange has in it what its buffers may still take in after memory became scarce: one read on
+ * each side.
+ */
+#define PROXY_MEMORY_MAX MIB(768)
+#define PROXY_CONN_COST KIB(4)      /* a client connection as it is accepted, */
+#define PROXY_TLS_COST KIB(22)      /* and the TLS in its tunnel */
+#define PROXY_H2_COST KIB(12)       /* and HTTP/2 in that */
+#define PROXY_EXCHANGE_COST KIB(64) /* with its connection to the upstream */
+#define BUDGET_SHORT_EIGHTHS 4      /* of the maximum; see budget.h */
+#define BUDGET_SCARCE_EIGHTHS 6
+#define PROXY_CONNS_MAX 20000   /* client connections; one more gets 503 */
+#define PROXY_REFUSALS_MAX 1024 /* those who are just told so; one more is told in passing */
 
 /* proxy: connections to upstreams that are kept */
 #define POOL_IDLE_MAX 256        /* over all hosts; past it the longest idle one goes */
@@ -145,11 +161,15 @@
 #define BUNDLE_MAX MIB(4)            /* = JSON_TEXT_MAX, what the reader takes */
 
 /* net: accepting and lookups */
-#define LISTEN_BATCH 64        /* connections accepted before other descriptors get their turn */
-#define LISTEN_PAUSE_MS 100    /* no accepting after descriptors ran out */
-#define RESOLVE_THREADS 4      /* getaddrinfo at the same time */
-#define RESOLVE_STACK KIB(256) /* stack of such a thread; musl's getaddrinfo takes about 20 KiB */
-#define RESOLVE_CACHE_MAX 1024 /* names known or being looked up */
+#define LISTEN_BATCH 64         /* connections accepted before other descriptors get their turn */
+#define LISTEN_PAUSE_MS 100     /* no accepting after descriptors ran out */
+#define TCP_PROBE_AFTER_S 120   /* of silence is a peer asked whether it is there, */
+#define TCP_PROBE_EVERY_S 30    /* again after this, */
+#define TCP_PROBES 4            /* and given up after so many */
+#define TCP_UNSENT_MAX KIB(128) /* bytes that the kernel holds for a peer with no window */
+#define RESOLVE_THREADS 4       /* getaddrinfo at the same time */
+#define RESOLVE_STACK KIB(256)  /* stack of such a thread; musl's getaddrinfo takes about 20 KiB */
+#define RESOLVE_CACHE_MAX 1024  /* names known or being looked up */
 #define RESOLVE_TTL_MS (30 * 1000) /* getaddrinfo tells no TTL: short, as for names that move */
 #define RESOLVE_NEG_TTL_MS (2 * 1000)
 #define RESOLVE_NAME_MAX 253 /* RFC 1035 2.3.4, as text without the final dot */

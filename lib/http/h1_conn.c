@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h1_conn_impl.h"
@@ -65,7 +66,7 @@ static void flush(struct h1_conn *c)
 	buf_consume(&c->out, write_some(c, buf_str(&c->out), &err));
 	if (err.code != E_NONE)
 		write_failed(c, &err);
-	if (c->was_high && c->out.len < PROXY_OUT_LOW) {
+	if (c->was_high && c->out.len <= budget_queue_low()) {
 		c->was_high = false;
 		c->drained = true;
 	}

@@ -34,9 +34,9 @@ struct h1_server_handler {
 	 */
 	void (*on_request)(void *arg, struct stream *s, struct msg *m);
 	/*
-	 * The head was refused (E_BAD, E_LIMIT) or not complete in time (E_TIMEOUT, only when some
-	 * bytes had come). The handler may answer on `s` (one response, stream_close_after is
-	 * implied); returning without stream_head closes the connection.
+	 * The head was refused (E_BAD, E_LIMIT, E_EXHAUSTED) or not complete in time (E_TIMEOUT,
+	 * only when some bytes had come). The handler may answer on `s` (one response,
+	 * stream_close_after is implied); returning without stream_head closes the connection.
 	 */
 	void (*on_bad_request)(void *arg, struct stream *s, const struct err *err);
 	/* The connection is gone; the pointer is dead after this. `err` NULL: closed in order

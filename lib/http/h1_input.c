@@ -1,4 +1,5 @@
 /* The incoming half: reading, and the states a message goes through. */
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h1_conn_impl.h"
@@ -105,6 +106,8 @@ static bool step_in_head(struct h1_conn *c)
 		c->role->head(c, (size_t)n);
 		return true;
 	}
+	if (n == 0 && c->data.n > 0 && budget_level() == BUDGET_SPENT)
+		n = err_set(&err, E_EXHAUSTED, "no memory is left for the rest of the head");
 	if (n < 0) {
 		c->role->bad_head(c, &err);
 		return true;

@@ -1,4 +1,5 @@
 /* The outgoing half: what stream.h promises, for both roles. */
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h1_conn_impl.h"
@@ -80,7 +81,7 @@ static int op_body(struct stream *s, struct str piece, struct err *err)
 		return 0;
 	if (add_piece(c, piece, err) < 0)
 		return -1;
-	if (c->out.len > PROXY_OUT_HIGH)
+	if (c->out.len > budget_queue_high())
 		c->was_high = true;
 	if (c->out.len > 0)
 		h1_conn_wake(c);
@@ -113,6 +114,11 @@ static size_t op_queued(const struct stream *s)
 	return container_of_const(s, struct h1_conn, stream)->out.len;
 }
 
+static bool op_full(const struct stream *s)
+{
+	return container_of_const(s, struct h1_conn, stream)->was_high;
+}
+
 static void op_pause(struct stream *s, bool paused)
 {
 	struct h1_conn *c = h1_conn_of(s);
@@ -143,6 +149,7 @@ const struct stream_ops h1_stream_ops = {
 	.body = op_body,
 	.end = op_end,
 	.queued = op_queued,
+	.full = op_full,
 	.pause = op_pause,
 	.abort = op_abort,
 	.close_after = op_close_after,

@@ -310,6 +310,7 @@ static void read_some(struct h2_conn *c, bool readable)
 		if (n == FILTER_AGAIN)
 			return;
 		if (n > 0) {
+			c->last_read = loop_now(c->loop);
 			take_input(c, str_mem(scratch, (size_t)n));
 		} else {
 			c->in_eof = true;
@@ -342,8 +343,11 @@ static int64_t due(const struct h2_conn *c)
 {
 	int64_t at = -1;
 
-	if (c->phase != H2_OPEN)
-		return c->since + HTTP_LINGER_MS;
+	if (c->phase != H2_OPEN) {
+		/* A peer that is still sending reads after that; see h1_conn. */
+		at = (c->last_read > c->since ? c->last_read : c->since) + HTTP_LINGER_MS;
+		return sooner(at, c->since + HTTP_LINGER_MAX_MS);
+	}
 	if (c->in_head)
 		at = after(c->head_since, c->t.head);
 	if (c->open == 0)

@@ -88,6 +88,7 @@ struct h2_conn { /* lives as long as the connection */
 
 	enum h2_phase phase;
 	int64_t since; /* when the phase, or the time without streams, began */
+	int64_t last_read;
 	bool used;     /* has carried a stream */
 	bool answered; /* client: a response has come */
 	bool running;  /* the engine is on the stack */
@@ -102,6 +103,7 @@ struct h2_conn { /* lives as long as the connection */
 	nghttp2_session *session;
 	struct h2_stream *streams, *dead;
 	unsigned open;
+	size_t queued;       /* bodies of all streams that wait to be sent */
 	struct h2_head head; /* of the one field section that may be under way */
 	bool in_head;
 	int64_t head_since;

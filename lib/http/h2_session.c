@@ -1,6 +1,7 @@
 /* The seam to nghttp2: its settings, and what it tells us. */
 #include <nghttp2/nghttp2.h>
 
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h2_conn_impl.h"
@@ -38,7 +39,12 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 	c->head_since = loop_now(c->loop);
 	h2_head_fini(&c->head);
 	c->head = (struct h2_head){ .m = NULL };
-	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && c->server) {
+	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && c->server &&
+	    budget_level() == BUDGET_SPENT) {
+		/* Not even for an answer. */
+		(void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, id,
+						NGHTTP2_REFUSED_STREAM);
+	} else if (frame->headers.cat == NGHTTP2_HCAT_REQUEST && c->server) {
 		s = h2_stream_new(c);
 		s->id = id;
 		(void)nghttp2_session_set_stream_user_data(session, id, s);

@@ -1,4 +1,5 @@
 /* One stream: what stream.h promises, for both roles. */
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h2_conn_impl.h"
@@ -61,6 +62,13 @@ static void give_window(struct h2_stream *s, size_t n)
 		(void)nghttp2_session_consume_connection(s->c->session, n);
 }
 
+/* What waits to be sent is not wanted any more. */
+static void forget_out(struct h2_stream *s)
+{
+	s->c->queued -= s->out.len;
+	buf_clear(&s->out);
+}
+
 void h2_stream_remove(struct h2_stream *s)
 {
 	struct h2_conn *c = s->c;
@@ -71,6 +79,7 @@ void h2_stream_remove(struct h2_stream *s)
 	s->announced = false;
 	give_window(s, s->in.len);
 	buf_clear(&s->in);
+	forget_out(s);
 	if (s->id != 0)
 		(void)nghttp2_session_set_stream_user_data(c->session, s->id, NULL);
 	if (s->prev)
@@ -162,6 +171,16 @@ void h2_stream_bad_body(struct h2_stream *s, const struct err *err)
 	h2_stream_fail(s, err);
 }
 
+/* The peer keeps to its window, which it was given when there was memory for it. */
+static void give_up(struct h2_stream *s)
+{
+	struct err err = ERR_INIT;
+
+	(void)err_set(&err, E_EXHAUSTED, "no memory is left for what came and cannot go on");
+	h2_stream_reset(s, s->c->server ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_CANCEL);
+	h2_stream_fail(s, &err);
+}
+
 void h2_stream_input(struct h2_stream *s, struct str piece)
 {
 	struct err err = ERR_INIT;
@@ -174,6 +193,10 @@ void h2_stream_input(struct h2_stream *s, struct str piece)
 		return;
 	} else if (s->in_counted && piece.n > s->in_left) {
 		(void)err_set(&err, E_BAD, "a body longer than announced");
+	} else if ((s->paused || is_held(s) || s->in.len > 0) && budget_level() == BUDGET_SPENT) {
+		give_window(s, piece.n);
+		give_up(s);
+		return;
 	} else if (s->paused || is_held(s) || s->in.len > 0) {
 		s->in_left -= s->in_counted ? piece.n : 0;
 		if (buf_add(&s->in, piece, &err) == 0)
@@ -216,7 +239,7 @@ void h2_stream_cut(struct h2_stream *s, const struct err *err)
 	}
 	/* RFC 9113 8.1: the answer is complete, the rest of the request is of no use to anybody. */
 	s->out_broken = true;
-	buf_clear(&s->out);
+	forget_out(s);
 	h2_conn_wake(s->c);
 }
 
@@ -290,8 +313,9 @@ int h2_stream_send(struct h2_stream *s, struct str frame_head, size_t n)
 		return -1;
 	c->out_made += frame_head.n + n;
 	buf_consume(&s->out, n);
+	c->queued -= n;
 	s->last_active = loop_now(c->loop);
-	if (s->was_high && s->out.len < PROXY_OUT_LOW) {
+	if (s->was_high && s->out.len <= budget_queue_low()) {
 		s->was_high = false;
 		s->drained = true;
 		h2_conn_wake(c);
@@ -380,6 +404,14 @@ static int op_head(struct stream *stream, const struct msg *m, struct err *err)
 	return 0;
 }
 
+/* A client that grants no window could have us keep as much for each of its streams. */
+static size_t queue_high(const struct h2_stream *s)
+{
+	const size_t high = budget_queue_high();
+
+	return s->c->queued > H2_QUEUED_HIGH && high > PROXY_OUT_SHORT ? PROXY_OUT_SHORT : high;
+}
+
 static int op_body(struct stream *stream, struct str piece, struct err *err)
 {
 	struct h2_stream *s = h2_stream_of(stream);
@@ -395,7 +427,8 @@ static int op_body(struct stream *stream, struct str piece, struct err *err)
 	if (buf_add(&s->out, piece, NULL) < 0)
 		return err_set(err, E_LIMIT, "the peer does not take what was sent");
 	s->out_left -= s->out_counted ? piece.n : 0;
-	if (s->out.len > PROXY_OUT_HIGH)
+	s->c->queued += piece.n;
+	if (s->out.len > queue_high(s))
 		s->was_high = true;
 	resume(s);
 	return 0;
@@ -438,6 +471,11 @@ static size_t op_queued(const struct stream *s)
 	return container_of_const(s, struct h2_stream, stream)->out.len;
 }
 
+static bool op_full(const struct stream *s)
+{
+	return container_of_const(s, struct h2_stream, stream)->was_high;
+}
+
 static void op_pause(struct stream *stream, bool paused)
 {
 	struct h2_stream *s = h2_stream_of(stream);
@@ -469,6 +507,7 @@ const struct stream_ops h2_stream_ops = {
 	.body = op_body,
 	.end = op_end,
 	.queued = op_queued,
+	.full = op_full,
 	.pause = op_pause,
 	.abort = op_abort,
 	.close_after = op_close_after,

@@ -48,8 +48,7 @@ struct stream_handler {
 	 * else, or when this is NULL, the exchange fails.
 	 */
 	void (*on_bad)(void *arg, const struct err *err);
-	/* The queue of outgoing bytes fell below PROXY_OUT_LOW after it had been above
-	 * PROXY_OUT_HIGH. */
+	/* The queue of outgoing bytes, which was full, has drained (budget_queue_low). */
 	void (*on_drain)(void *arg);
 	/* Dead: peer gone, protocol error (E_BAD), time-out (E_TIMEOUT), connection trouble. */
 	void (*on_fail)(void *arg, const struct err *err);
@@ -62,6 +61,7 @@ struct stream_ops {
 	int (*body)(struct stream *s, struct str piece, struct err *err);
 	int (*end)(struct stream *s, const struct fields *trailers, struct err *err);
 	size_t (*queued)(const struct stream *s);
+	bool (*full)(const struct stream *s);
 	void (*pause)(struct stream *s, bool paused);
 	void (*abort)(struct stream *s);
 	void (*close_after)(struct stream *s);
@@ -89,7 +89,7 @@ static inline int stream_head(struct stream *s, const struct msg *m, struct err 
 	return s->ops->head(s, m, err);
 }
 /* Writes, or copies into the output queue. E_LIMIT when the peer does not take what PROXY_OUT_MAX
- * holds (callers pause the source at PROXY_OUT_HIGH, so that is a bug or an attack). */
+ * holds (callers pause the source when the stream is full, so that is a bug or an attack). */
 static inline int stream_body(struct stream *s, struct str piece, struct err *err)
 {
 	return s->ops->body(s, piece, err);
@@ -102,6 +102,11 @@ static inline int stream_end(struct stream *s, const struct fields *trailers, st
 static inline size_t stream_queued(const struct stream *s)
 {
 	return s->ops->queued(s);
+}
+/* The queue has passed its mark (budget_queue_high): pause the source; on_drain will come. */
+static inline bool stream_full(const struct stream *s)
+{
+	return s->ops->full(s);
 }
 /* Paused: no on_body until resumed (on_end comes when no body bytes precede it); the peer feels it
  * as back-pressure. */

@@ -68,6 +68,14 @@ struct tcp_usage {
 	int64_t idle_ms;
 };
 struct tcp_usage filter_tcp_usage(int fd);
+/*
+ * What every TCP socket of ours has: TCP_NODELAY; a bound on what the kernel queues for a peer that
+ * does not read (by default 4 MiB, which count for our container), not on what is on its way; and
+ * keep-alive probes, so that a peer that is gone without a word does not hold an idle tunnel for
+ * its whole hour. No TCP_USER_TIMEOUT: it would end a peer that merely does not read for as long.
+ * Accepted sockets have it from their listener.
+ */
+void filter_tune_tcp(int fd);
 
 /* Brings the whole stack up, from the bottom. */
 enum filter_ready filter_handshake(struct filter *top, struct err *err);

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,6 +9,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "net/filter.h"
 
 struct listener {
 	struct loop *loop;
@@ -36,7 +36,6 @@ static void listener_free(struct listener *ls)
 
 static int accept_one(struct listener *ls, struct addr *peer)
 {
-	const int on = 1;
 	int fd;
 
 	*peer = (struct addr){ .len = 0 };
@@ -48,8 +47,6 @@ static int accept_one(struct listener *ls, struct addr *peer)
 		return -1;
 	if (ls->path) /* an unnamed peer has no address at all, a named one a long one */
 		*peer = (struct addr){ .sa.sa_family = AF_UNIX, .len = sizeof(sa_family_t) };
-	else
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	addr_unmap(peer);
 	return fd;
 }
@@ -183,6 +180,7 @@ static int bind_tcp(const struct addr *at, int *ret_fd, int *ret_errno)
 		*ret_errno = errno;
 		return -1;
 	}
+	filter_tune_tcp(fd);
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }

@@ -12,8 +12,8 @@
 
 struct listener; /* heap */
 
-/* One accepted connection; the callee owns the descriptor (non-blocking, close-on-exec, TCP_NODELAY
- * for TCP). */
+/* One accepted connection; the callee owns the descriptor (non-blocking, close-on-exec; for TCP as
+ * filter_tune_tcp has it). */
 typedef void listen_fn(void *arg, int fd, const struct addr *peer);
 
 /*

@@ -1,5 +1,6 @@
 #include "net/resolve.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <string.h>
 
@@ -198,7 +199,9 @@ static int answer_entry(const struct resolve_query *q, struct resolve_result *re
 	case EAI_FAIL:
 		return err_set(err, E_IO, "%s: the name server failed", q->host);
 	case EAI_SYSTEM:
-		return err_set(err, E_SYS, "look up %s: %s", q->host, strerror(e->sys_errno));
+		return err_set(
+			err, e->sys_errno == EMFILE || e->sys_errno == ENFILE ? E_EXHAUSTED : E_SYS,
+			"look up %s: %s", q->host, strerror(e->sys_errno));
 	default:
 		return err_set(err, E_SYS, "look up %s: %s", q->host, gai_strerror(e->gai));
 	}

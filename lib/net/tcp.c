@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "net/filter.h"
 #include "sys/loop.h"
@@ -49,6 +50,11 @@ static int fail(struct err *err, const char *what, int e)
 	case ENETDOWN:
 	case ENOENT: /* a Unix socket's path */
 		return err_set(err, E_IO, "%s: %s", what, strerror(e));
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return err_set(err, E_EXHAUSTED, "%s: %s", what, strerror(e));
 	default:
 		return err_set(err, E_SYS, "%s: %s", what, strerror(e));
 	}
@@ -173,6 +179,24 @@ struct filter *filter_tcp(int fd, bool connecting)
 	return &t->f;
 }
 
+void filter_tune_tcp(int fd)
+{
+	const struct {
+		int level, name, value;
+	} options[] = {
+		{ IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ IPPROTO_TCP, TCP_KEEPIDLE, TCP_PROBE_AFTER_S },
+		{ IPPROTO_TCP, TCP_KEEPINTVL, TCP_PROBE_EVERY_S },
+		{ IPPROTO_TCP, TCP_KEEPCNT, TCP_PROBES },
+		{ IPPROTO_TCP, TCP_NOTSENT_LOWAT, TCP_UNSENT_MAX },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		(void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+				 sizeof(options[i].value));
+}
+
 int filter_fd(const struct filter *top)
 {
 	while (top->below)
@@ -183,13 +207,12 @@ int filter_fd(const struct filter *top)
 int filter_connect_socket(const void *sockaddr, unsigned socklen, int *ret_fd, struct err *err)
 {
 	const struct sockaddr *sa = sockaddr;
-	const int on = 1;
 	int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
-		return err_sys(err, "socket");
+		return fail(err, "socket", errno);
 	if (sa->sa_family != AF_UNIX)
-		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+		filter_tune_tcp(fd);
 	if (connect(fd, sa, socklen) < 0 && errno != EINPROGRESS && errno != EINTR) {
 		int e = errno;
 

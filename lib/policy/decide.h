@@ -37,6 +37,7 @@ enum reason {
 	REASON_GATE_UNREACHABLE,     /* 502 */
 	REASON_GATE_REFUSED,         /* 403, with the gate's own reason when it gave one */
 	REASON_TOO_MANY_CONNECTIONS, /* 503 */
+	REASON_OVERLOADED,           /* 503 */
 	REASON_SHUTTING_DOWN,        /* 503 */
 	REASON_COUNT
 };

@@ -56,6 +56,8 @@ static const struct reason_text reasons[REASON_COUNT] = {
 		"Ask the operator: the gate behind this proxy refuses the host." },
 	[REASON_TOO_MANY_CONNECTIONS] = { "too-many-connections", 503,
 		"Close connections that are not in use, then try again." },
+	[REASON_OVERLOADED] = { "overloaded", 503,
+		"Wait until requests that are under way have ended, then try again." },
 	[REASON_SHUTTING_DOWN] = { "shutting-down", 503, "The bottle is ending; do not try again." },
 };
 /* clang-format on */

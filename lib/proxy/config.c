@@ -24,6 +24,7 @@ static void list_free(struct str_list *l)
 void proxy_config_init(struct proxy_config *c)
 {
 	*c = (struct proxy_config){ .head_timeout_ms = PROXY_HEAD_TIMEOUT_MS,
+				    .memory = PROXY_MEMORY_MAX,
 				    .idle_timeout_ms = PROXY_IDLE_TIMEOUT_MS };
 }
 

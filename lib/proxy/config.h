@@ -52,6 +52,7 @@ struct proxy_config {
 	struct str_list names;
 
 	int head_timeout_ms, idle_timeout_ms;
+	size_t memory; /* bytes that connections and what they have under way may take */
 };
 
 void proxy_config_init(struct proxy_config *c);

@@ -1,5 +1,6 @@
 #include "proxy/exchange_impl.h"
 
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "proxy/event.h"
@@ -61,6 +62,7 @@ void exchange_finish(struct exchange *x)
 	if (x->from.tally->latest == x)
 		x->from.tally->latest = NULL;
 	exchange_drop_upstream(x);
+	budget_return(PROXY_EXCHANGE_COST);
 	write_event(x);
 	loop_defer(x->p->loop, &x->reap, reap, x);
 }
@@ -97,8 +99,10 @@ void exchange_answer_refusal(struct exchange *x, const struct refusal *r)
 	struct err err = ERR_INIT;
 
 	x->status = r->status ? r->status : reason_status(r->reason);
-	/* What was not understood is not a place to look for the next request. */
-	if (r->reason == REASON_BAD_REQUEST || r->reason == REASON_PATH_NOT_CANONICAL)
+	/* What was not understood is not a place to look for the next request, and a connection too
+	 * many shall go. */
+	if (r->reason == REASON_BAD_REQUEST || r->reason == REASON_PATH_NOT_CANONICAL ||
+	    r->reason == REASON_TOO_MANY_CONNECTIONS)
 		stream_close_after(x->client);
 	x->head_sent = x->answered = true;
 	if (refuse_stream(x->client, r, x->grpc, &err) < 0)
@@ -152,7 +156,7 @@ static void on_client_body(void *arg, struct str piece)
 		exchange_fail(x, REASON_UPSTREAM_PROTOCOL, &err);
 		return;
 	}
-	if (stream_queued(x->up) > PROXY_OUT_HIGH)
+	if (stream_full(x->up))
 		stream_pause(x->client, true);
 }
 
@@ -226,6 +230,7 @@ static struct exchange *exchange_new(struct proxy *p, const struct exchange_orig
 	struct exchange *x = mem_new(struct exchange);
 
 	x->p = p;
+	budget_charge(PROXY_EXCHANGE_COST);
 	x->policy = policy_ref(p->policy);
 	x->from = *from;
 	x->client = client;
@@ -283,9 +288,10 @@ void exchange_refuse_bad(struct proxy *p, const struct exchange_origin *from, st
 			 const struct err *why)
 {
 	struct exchange *x = exchange_new(p, from, client, NULL);
-	enum reason reason = why->code == E_LIMIT     ? REASON_HEAD_TOO_LARGE
-			     : why->code == E_TIMEOUT ? REASON_REQUEST_TIMEOUT
-						      : REASON_BAD_REQUEST;
+	enum reason reason = why->code == E_LIMIT       ? REASON_HEAD_TOO_LARGE
+			     : why->code == E_TIMEOUT   ? REASON_REQUEST_TIMEOUT
+			     : why->code == E_EXHAUSTED ? REASON_OVERLOADED
+							: REASON_BAD_REQUEST;
 
 	if (from->in_tunnel)
 		x->host = authority_host(&x->from.tunnel);

@@ -28,6 +28,7 @@ struct exchange_origin {
 	/* The SNI named another host than the CONNECT did: every request here is refused. */
 	bool name_mismatch;
 	char sni[URL_HOST_MAX + 1];
+	bool refused;       /* the connection is one too many: so is every request here */
 	const char *client; /* peer address for events; lives as long as the session, as does */
 	struct exchange_tally *tally;
 };

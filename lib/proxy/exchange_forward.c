@@ -93,7 +93,7 @@ static void to_client(struct exchange *x, struct str piece)
 		exchange_cut(x);
 		return;
 	}
-	if (x->up && stream_queued(x->client) > PROXY_OUT_HIGH)
+	if (x->up && stream_full(x->client))
 		stream_pause(x->up, true);
 }
 
@@ -179,8 +179,9 @@ static void get_stream(struct exchange *x);
 static void on_up_fail(void *arg, const struct err *err)
 {
 	struct exchange *x = arg;
-	enum reason reason =
-		err->code == E_TIMEOUT ? REASON_UPSTREAM_TIMEOUT : REASON_UPSTREAM_PROTOCOL;
+	enum reason reason = err->code == E_TIMEOUT     ? REASON_UPSTREAM_TIMEOUT
+			     : err->code == E_EXHAUSTED ? REASON_OVERLOADED
+							: REASON_UPSTREAM_PROTOCOL;
 
 	x->up = NULL;
 	if (x->over || x->answered)

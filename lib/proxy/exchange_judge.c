@@ -1,5 +1,6 @@
 #include "proxy/exchange_impl.h"
 
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -250,9 +251,14 @@ void exchange_begin(struct exchange *x)
 				    : "Decisions cannot be recorded, so nothing is forwarded.");
 		return;
 	}
-	if (p->metrics.connections_open > PROXY_CONNS_MAX) {
+	if (x->from.refused) {
 		exchange_refuse_with(x, REASON_TOO_MANY_CONNECTIONS,
 				     "Too many connections are open.");
+		return;
+	}
+	if (budget_level() >= BUDGET_SCARCE) {
+		exchange_refuse_with(x, REASON_OVERLOADED,
+				     "The proxy has as much under way as its memory is for.");
 		return;
 	}
 	if (!find_destination(x))

@@ -249,6 +249,11 @@ static void on_dial_failed(void *arg, const struct upstream_failure *failure)
 	struct list told;
 
 	h->pool->stats.dials_failed++;
+	if (failure->reason == REASON_OVERLOADED && !list_empty(&h->pool->idle)) {
+		/* Its descriptor is worth more to the one that waits, for whom is dialled anew. */
+		conn_close(list_first(&h->pool->idle, struct conn, idle));
+		return;
+	}
 	list_init(&told);
 	if (h->n_dials >= dials_wanted(h))
 		return;

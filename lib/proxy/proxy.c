@@ -1,5 +1,8 @@
 #include "proxy/proxy.h"
 
+#include <unistd.h>
+
+#include "base/budget.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -8,7 +11,9 @@
 #include "proxy/event.h"
 #include "proxy/exchange.h"
 #include "proxy/pool.h"
+#include "proxy/refuse.h"
 #include "proxy/session.h"
+#include "sys/fd.h"
 
 #define LEAF_CACHE_MAX 1000
 
@@ -57,9 +62,52 @@ int proxy_set_routes(struct proxy *p, struct str text, const char *source, struc
 	return 0;
 }
 
+/* One quarter of the descriptors is for upstreams, so that clients cannot take all of them. */
+static bool has_room(const struct proxy *p, int fd)
+{
+	return fd < p->descriptors - p->descriptors / 4 &&
+	       p->metrics.connections_open - p->refusals < PROXY_CONNS_MAX &&
+	       budget_level() < BUDGET_SCARCE;
+}
+
+static void turn_away(struct proxy *p, int fd, const struct addr *peer)
+{
+	char client[ADDR_TEXT_MAX];
+	struct refusal r = {
+		.reason = REASON_TOO_MANY_CONNECTIONS,
+		.message = "Too many connections are open.",
+	};
+	struct event ev = {
+		.kind = EVENT_REQUEST,
+		.verdict = EVENT_BLOCK,
+		.reason = r.reason,
+		.client = client,
+		.status = reason_status(r.reason),
+		.message = r.message,
+		.request_id = ++p->next_request_id,
+	};
+
+	addr_text(peer, true, client);
+	refuse_socket(fd, &r);
+	(void)close(fd);
+	p->metrics.connections_total++;
+	event_write(p, &ev);
+}
+
+/*
+ * A connection that is one too many is told so when it has sent a request. That takes a descriptor
+ * and time, of which there is a limited number; with all of them taken it is told at once.
+ */
 static void on_accept(void *arg, int fd, const struct addr *peer)
 {
-	session_start(arg, fd, peer);
+	struct proxy *p = arg;
+
+	if (has_room(p, fd))
+		session_start(p, fd, peer, false);
+	else if (p->refusals < PROXY_REFUSALS_MAX && p->refusals < (unsigned)p->descriptors / 8)
+		session_start(p, fd, peer, true);
+	else
+		turn_away(p, fd, peer);
 }
 
 static void on_health(void *arg, struct http_request *req)
@@ -112,6 +160,8 @@ struct proxy *proxy_new(struct loop *l, struct proxy_config *config, struct err 
 
 	p->loop = l;
 	p->config = config;
+	p->descriptors = fd_raise_limit();
+	budget_set_max(config->memory);
 	/* When nothing moves the upstream's side gives up first, so that the client can be told. */
 	p->upstream_timeouts = (struct h1_timeouts){
 		.idle = config->idle_timeout_ms,

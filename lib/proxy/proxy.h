@@ -51,8 +51,10 @@ struct proxy {
 	struct control *control;
 	struct metrics metrics;
 	struct session *sessions;   /* doubly linked */
+	unsigned refusals;          /* sessions among them that are one too many */
 	struct exchange *exchanges; /* likewise, those that have not ended */
 	uint64_t next_request_id;
+	int descriptors; /* as many may be open */
 	bool draining;
 	/* An event could not be written: what is not on record must not happen, so nothing is
 	 * forwarded any more. */

@@ -1,5 +1,7 @@
 #include "proxy/refuse.h"
 
+#include <sys/socket.h>
+
 #include "base/buf.h"
 #include "base/enc.h"
 #include "base/json.h"
@@ -26,6 +28,27 @@ static int body(struct buf *out, const struct refusal *r, const char *name, stru
 	    buf_addz(out, "}}\n", err) < 0)
 		return -1;
 	return 0;
+}
+
+void refuse_socket(int fd, const struct refusal *r)
+{
+	auto_buf text = BUF_INIT(KIB(16)), out = BUF_INIT(KIB(32));
+	char request[KIB(4)];
+	int status = reason_status(r->reason);
+
+	if (body(&text, r, reason_name(r->reason), NULL) < 0 ||
+	    buf_addf(&out, NULL,
+		     "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n"
+		     "Bottle-Block-Reason: %s\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n",
+		     status, http_reason(status), reason_name(r->reason), text.len) < 0 ||
+	    buf_add(&out, buf_str(&text), NULL) < 0)
+		return;
+	/* A close over unread bytes is a reset, which may overtake the answer (RFC 9112 9.6). */
+	for (int i = 0; i < HTTP_READS_PER_WAKE; i++)
+		if (recv(fd, request, sizeof(request), MSG_DONTWAIT) <= 0)
+			break;
+	(void)send(fd, out.mem + out.off, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)shutdown(fd, SHUT_WR);
 }
 
 /* The gRPC code that a client derives from an HTTP status (grpc: doc/http-grpc-status-mapping.md). */

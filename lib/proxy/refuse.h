@@ -25,4 +25,10 @@ struct refusal {
  */
 int refuse_stream(struct stream *s, const struct refusal *r, bool grpc, struct err *err);
 
+/*
+ * The same in one go, on a plain connection of which nothing is known: for as much as the socket
+ * takes at once. The caller closes.
+ */
+void refuse_socket(int fd, const struct refusal *r);
+
 #endif

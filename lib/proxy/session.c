@@ -1,5 +1,6 @@
 #include "proxy/session.h"
 
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -42,6 +43,7 @@ struct session {
 	struct upstream_dial *dial;
 	char gate_reason[64]; /* the gate's own word for why it refused */
 	struct splice *splice;
+	size_t cost; /* charged to the budget */
 	struct loop_deferred reap;
 };
 
@@ -51,6 +53,13 @@ static void reap(void *arg)
 
 	buf_fini(&s->first);
 	free(s);
+}
+
+/* See PROXY_CONN_COST. */
+static void charge(struct session *s, size_t cost)
+{
+	s->cost += cost;
+	budget_charge(cost);
 }
 
 static void session_close(struct session *s)
@@ -80,6 +89,8 @@ static void session_close(struct session *s)
 	if (s->next)
 		s->next->prev = s->prev;
 	p->metrics.connections_open--;
+	p->refusals -= s->origin.refused;
+	budget_return(s->cost);
 	loop_defer(p->loop, &s->reap, reap, s);
 	proxy_session_gone(p);
 }
@@ -146,10 +157,12 @@ static void start_inner(struct session *s)
 	s->state = SESSION_INNER;
 	loop_unwatch(&s->watch);
 	loop_timer_stop(&s->timer);
-	if (s->origin.tls && str_eqz(tls_alpn(s->f), "h2"))
+	if (s->origin.tls && str_eqz(tls_alpn(s->f), "h2")) {
+		charge(s, PROXY_H2_COST);
 		s->h2 = h2_server_new(s->p->loop, steal(&s->f), t, &h2, s);
-	else
-		s->conn = h1_server_new(s->p->loop, steal(&s->f), t, &h1, s);
+		return;
+	}
+	s->conn = h1_server_new(s->p->loop, steal(&s->f), t, &h1, s);
 }
 
 /* Puts the bytes that were looked at back under whatever comes next. */
@@ -224,6 +237,7 @@ static void start_handshake(struct session *s)
 	struct err err = ERR_INIT;
 	struct filter *tls;
 
+	charge(s, PROXY_TLS_COST);
 	unread_first(s);
 	tls = tls_server(s->p->tls_server, s->f, alpn, choose_identity, s, &err);
 	s->f = tls;
@@ -307,7 +321,13 @@ static void check_hello(struct session *s)
 			   "the TLS server name is not the CONNECT host", 0, 0);
 		return;
 	}
+	if (budget_level() >= BUDGET_SCARCE) {
+		end_tunnel(s, EVENT_BLOCK, REASON_OVERLOADED,
+			   "the proxy has as much under way as its memory is for", 0, 0);
+		return;
+	}
 	s->state = SESSION_DIAL;
+	charge(s, PROXY_CONN_COST);
 	loop_unwatch(&s->watch);
 	loop_timer_stop(&s->timer);
 	s->dial = upstream_dial(s->p, &s->origin.tunnel, UPSTREAM_RAW, NULL, &handler, s);
@@ -464,14 +484,15 @@ static void on_outer_request(void *arg, struct stream *stream, struct msg *m)
 	struct session *s = arg;
 
 	if (m->form == TARGET_AUTHORITY && !s->p->draining && !s->p->events_broken &&
-	    s->p->metrics.connections_open <= PROXY_CONNS_MAX)
+	    !s->origin.refused)
 		on_connect(s, stream, m);
 	else
 		exchange_start(s->p, &s->origin, stream, m);
 }
 
-void session_start(struct proxy *p, int fd, const struct addr *peer)
+void session_start(struct proxy *p, int fd, const struct addr *peer, bool refused)
 {
+	const struct h1_timeouts hurry = { .head = HTTP_LINGER_MS, .idle = HTTP_LINGER_MS };
 	static const struct h1_server_handler handler = { on_outer_request, on_bad_request,
 							  on_conn_closed };
 	struct session *s = mem_new(struct session);
@@ -483,6 +504,8 @@ void session_start(struct proxy *p, int fd, const struct addr *peer)
 	s->origin.tally = &s->tally;
 	s->fd = fd;
 	s->since = loop_now(p->loop);
+	s->origin.refused = refused;
+	charge(s, PROXY_CONN_COST);
 	s->next = p->sessions;
 	if (s->next)
 		s->next->prev = s;
@@ -490,7 +513,9 @@ void session_start(struct proxy *p, int fd, const struct addr *peer)
 	log_debug("%s: connected", s->peer);
 	p->metrics.connections_total++;
 	p->metrics.connections_open++;
-	s->conn = h1_server_new(p->loop, filter_tcp(fd, false), &p->client_timeouts, &handler, s);
+	p->refusals += refused;
+	s->conn = h1_server_new(p->loop, filter_tcp(fd, false),
+				refused ? &hurry : &p->client_timeouts, &handler, s);
 }
 
 void session_drain(struct session *s)

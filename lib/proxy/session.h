@@ -9,14 +9,16 @@
 #ifndef BOTTLE_PROXY_SESSION_H
 #define BOTTLE_PROXY_SESSION_H
 
+#include <stdbool.h>
+
 #include "net/addr.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy.h"
 
 struct session;
 
-/* Owns fd. */
-void session_start(struct proxy *p, int fd, const struct addr *peer);
+/* Owns fd. `refused`: it is one too many; it gets HTTP_LINGER_MS for a request to be refused. */
+void session_start(struct proxy *p, int fd, const struct addr *peer, bool refused);
 /* No further requests; what runs may finish. */
 void session_drain(struct session *s);
 /* Ends it now; a tunnel that was passing through has its event. */

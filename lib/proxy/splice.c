@@ -1,5 +1,6 @@
 #include "proxy/splice.h"
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/limits.h"
 #include "base/mem.h"
@@ -57,18 +58,37 @@ static void finish(struct splice *s, const struct err *err)
 	s->fn(s->arg, s->a.total, s->b.total, err);
 }
 
-/* Moves what `e` has to say into the other end's queue. 0, or -1 when e failed. */
+/* May more be read from e? */
+static bool has_room(const struct end *e)
+{
+	return !e->eof && e->other->out.len <= budget_queue_high();
+}
+
+/* Bytes for e: on their way at once if it takes them, else queued. */
+static int deliver(struct end *e, struct str s, struct err *err)
+{
+	while (e->out.len == 0 && s.n > 0) {
+		ssize_t n = filter_write(e->f, s.p, s.n, err);
+
+		if (n == FILTER_AGAIN)
+			break;
+		if (n < 0)
+			return -1;
+		s = str_from(s, (size_t)n);
+	}
+	return buf_add(&e->out, s, err);
+}
+
+/* Moves what `e` has to say to the other end. 0, or -1 when one of them failed. */
 static int pull(struct end *e, struct err *err)
 {
-	struct buf *to = &e->other->out;
+	/* One for the process, so that an idle tunnel holds none. */
+	static char scratch[PROXY_READ_SIZE];
 
-	while (!e->eof && to->len < PROXY_OUT_HIGH) {
-		char *room = buf_reserve(to, PROXY_READ_SIZE, err);
-		ssize_t n;
+	/* As many as may be queued, so that other connections have their turn. */
+	for (int i = 0; has_room(e) && i < (int)(PROXY_OUT_HIGH / sizeof(scratch)); i++) {
+		ssize_t n = filter_read(e->f, scratch, sizeof(scratch), err);
 
-		if (!room)
-			return -1;
-		n = filter_read(e->f, room, PROXY_READ_SIZE, err);
 		if (n == FILTER_AGAIN)
 			break;
 		if (n == FILTER_ERROR)
@@ -77,7 +97,8 @@ static int pull(struct end *e, struct err *err)
 			e->eof = true;
 			break;
 		}
-		buf_commit(to, (size_t)n);
+		if (deliver(e->other, str_mem(scratch, (size_t)n), err) < 0)
+			return -1;
 		e->total += (uint64_t)n;
 		e->splice->last = loop_now(e->splice->loop);
 	}
@@ -111,7 +132,7 @@ static unsigned events_for(const struct end *e)
 {
 	unsigned ev = filter_wants(e->f) & LOOP_WRITE;
 
-	if (!e->eof && e->other->out.len < PROXY_OUT_HIGH)
+	if (has_room(e))
 		ev |= LOOP_READ;
 	if (e->out.len > 0 || (e->other->eof && !e->shut))
 		ev |= LOOP_WRITE;
@@ -161,6 +182,8 @@ static void on_ready(void *arg, unsigned events)
 		finish(s, &err);
 		return;
 	}
+	buf_shrink(&s->a.out);
+	buf_shrink(&s->b.out);
 	if (s->a.shut && s->b.shut) {
 		finish(s, NULL);
 		return;

@@ -285,7 +285,8 @@ static void on_tcp(void *arg, struct filter *f, const struct err *err)
 	d->f = f;
 	if (err)
 		fail(d,
-		     by_gate(d)               ? REASON_GATE_UNREACHABLE
+		     err->code == E_EXHAUSTED ? REASON_OVERLOADED
+		     : by_gate(d)             ? REASON_GATE_UNREACHABLE
 		     : err->code == E_TIMEOUT ? REASON_UPSTREAM_TIMEOUT
 					      : REASON_UPSTREAM_UNREACHABLE,
 		     err);
@@ -302,7 +303,11 @@ static void on_resolved(void *arg, const struct resolve_result *res, const struc
 
 	d->query = NULL;
 	if (err) {
-		fail(d, by_gate(d) ? REASON_GATE_UNREACHABLE : REASON_UPSTREAM_UNRESOLVED, err);
+		fail(d,
+		     err->code == E_EXHAUSTED ? REASON_OVERLOADED
+		     : by_gate(d)             ? REASON_GATE_UNREACHABLE
+					      : REASON_UPSTREAM_UNRESOLVED,
+		     err);
 		return;
 	}
 	/* The gate is the operator's word and guards for itself; without one this is the guard. */

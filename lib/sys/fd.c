@@ -2,10 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -32,6 +34,19 @@ int fd_nonblock(int fd, bool on, struct err *err)
 int fd_cloexec(int fd, bool on, struct err *err)
 {
 	return set_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on, err);
+}
+
+int fd_raise_limit(void)
+{
+	struct rlimit r = { .rlim_cur = 0 };
+
+	(void)getrlimit(RLIMIT_NOFILE, &r);
+	if (r.rlim_cur < r.rlim_max) {
+		r.rlim_cur = r.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &r);
+		(void)getrlimit(RLIMIT_NOFILE, &r);
+	}
+	return r.rlim_cur < INT_MAX ? (int)r.rlim_cur : INT_MAX;
 }
 
 int fd_write_all(int fd, struct str s, struct err *err)

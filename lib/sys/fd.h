@@ -15,6 +15,13 @@
 int fd_nonblock(int fd, bool on, struct err *err);
 int fd_cloexec(int fd, bool on, struct err *err);
 
+/*
+ * Raises the soft limit of open descriptors to the hard one. Returns it, as a count of descriptors:
+ * each has a lower number, and the number of a new one tells how many are open at least, for it is
+ * the lowest that was free (POSIX 2.14).
+ */
+int fd_raise_limit(void);
+
 /* Whole buffer on a blocking descriptor; EINTR handled. */
 int fd_write_all(int fd, struct str s, struct err *err) __attribute__((warn_unused_result));
 /*

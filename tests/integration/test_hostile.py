@@ -199,6 +199,7 @@ class TestLimits:
         proxy = start_proxy(routes=[{"host": "a.test"}], resolve={"a.test": server.host})
         wire = client.tunnel(proxy.address, "a.test:443", pki.bottle_cert)
         wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        assert http1.read_response(wire).status == 502
         assert proxy.wait_event(event="request")["verdict"] == "error"
         wire.close()
 

@@ -129,18 +129,19 @@ class EgressProxy(Process):
     """routes: list of route objects, or the text of a routes file. tokens: {slot: value} for the environment.
 
     resolve: {"name" or "name:port": address}; a bare name stands for ports 443 and 80.
+    under: a command that runs it, such as ["prlimit", "--nofile=64"].
     Leaving the `with` block stops it and checks that it ended well and gave no secret away.
     """
 
     def __init__(self, routes=(), ca=None, tokens=None, resolve=None, upstream_ca=(), allow_private=(), options=(),
-                 env=None, listen="127.0.0.1:0"):
+                 env=None, listen="127.0.0.1:0", under=()):
         self._directory = tempfile.TemporaryDirectory(prefix="egress-proxy-")
         self.directory = pathlib.Path(self._directory.name)
         self.routes_file = self.directory / "routes.json"
         self.control = self.directory / "control.sock"
         self.tokens = dict(tokens or {})
         self.write_routes(routes)
-        argv = [paths.applet("egress-proxy"), "--routes", self.routes_file, "--listen", listen,
+        argv = [*under, paths.applet("egress-proxy"), "--routes", self.routes_file, "--listen", listen,
                 "--control", self.control]
         if ca:
             argv += ["--ca", ca]

@@ -481,6 +481,26 @@ static void test_unread_pings(void **state)
 	wire_expect(&w, "closed(limit)");
 }
 
+/* A client in the middle of a long upload reads why it failed when it is done, if that is soon. */
+static void test_linger_waits_for_a_sender(void **state)
+{
+	(void)state;
+	frames_add(&f, NGHTTP2_PING, 0, 1, STR("12345678")); /* belongs to no stream */
+	flush();
+	assert_non_null(strstr(replies(), "GOAWAY(PROTOCOL_ERROR)"));
+	for (int gone = 0; gone + HTTP_LINGER_MS - 1 < HTTP_LINGER_MAX_MS;
+	     gone += HTTP_LINGER_MS - 1) {
+		wire_send(&w, "more");
+		wire_expect(&w, "");
+		loop_test_advance(w.loop, HTTP_LINGER_MS - 1);
+	}
+	wire_send(&w, "more");
+	wire_expect(&w, "");
+	loop_test_advance(w.loop, HTTP_LINGER_MS - 1); /* less than its pause, more than its time */
+	wire_spin(&w);
+	wire_expect(&w, "closed(bad)");
+}
+
 /* A response of which `queued` bytes wait when the socket is full, read little by little. */
 static void done_when_written(size_t queued)
 {
@@ -722,6 +742,7 @@ int main(void)
 		T(test_hpack_bomb),
 		T(test_unread_answers),
 		T(test_unread_pings),
+		T(test_linger_waits_for_a_sender),
 		T(test_done_when_written),
 		T(test_priority_and_unknown),
 		T(test_zero_window),

@@ -195,6 +195,8 @@ const char *wire_code(const struct err *err)
 		return "timeout";
 	case E_CANCELLED:
 		return "cancelled";
+	case E_EXHAUSTED:
+		return "exhausted";
 	default:
 		return "other";
 	}

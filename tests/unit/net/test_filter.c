@@ -9,9 +9,11 @@
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "net/addr.h"
 #include "net/filter.h"
@@ -75,6 +77,16 @@ static void test_connect(void **state)
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
 	assert_int_equal(value, 1);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, &len), 0);
+	assert_int_equal(value, 1);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &value, &len), 0);
+	assert_int_equal(value, TCP_PROBE_AFTER_S);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &value, &len), 0);
+	assert_int_equal(value, TCP_PROBE_EVERY_S);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &value, &len), 0);
+	assert_int_equal(value, TCP_PROBES);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len), 0);
+	assert_int_equal(value, TCP_UNSENT_MAX);
 	f = filter_tcp(fd, true);
 	assert_int_equal(filter_fd(f), fd);
 	assert_int_equal(handshake(f, &err), FILTER_READY);
@@ -101,6 +113,25 @@ static void test_connect_refused(void **state)
 	assert_non_null(strstr(err.text, "connect: "));
 	assert_non_null(strstr(err.text, "refused"));
 	(void)close(bfd);
+}
+
+/* No descriptor is left: not the peer's doing. */
+static void test_connect_without_descriptors(void **state)
+{
+	struct err err = ERR_INIT;
+	struct rlimit before, none;
+	struct addr to;
+	int fd = -1, lfd = bound(&to, true);
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(filter_connect_socket(&to.sa, to.len, &fd, &err), -1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(err.code, E_EXHAUSTED);
+	(void)close(lfd);
 }
 
 /* A connect that nobody has answered yet is not taken for an established connection. */
@@ -271,6 +302,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_connect_refused),
+		cmocka_unit_test(test_connect_without_descriptors),
 		cmocka_unit_test(test_connect_pending),
 		cmocka_unit_test(test_read_write),
 		cmocka_unit_test(test_write_until_full),

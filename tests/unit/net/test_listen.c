@@ -105,6 +105,12 @@ static void test_tcp(void **state)
 	assert_true(fcntl(fx.fds[0], F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(getsockopt(fx.fds[0], IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
 	assert_int_equal(value, 1);
+	assert_int_equal(getsockopt(fx.fds[0], SOL_SOCKET, SO_KEEPALIVE, &value, &len), 0);
+	assert_int_equal(value, 1);
+	assert_int_equal(getsockopt(fx.fds[0], IPPROTO_TCP, TCP_KEEPIDLE, &value, &len), 0);
+	assert_int_equal(value, TCP_PROBE_AFTER_S);
+	assert_int_equal(getsockopt(fx.fds[0], IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, &len), 0);
+	assert_int_equal(value, TCP_UNSENT_MAX);
 	assert_int_equal(listen_starved(fx.ls), 0);
 	(void)close(fd);
 	fx_fini(&fx);

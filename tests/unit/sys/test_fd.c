@@ -92,6 +92,21 @@ static void test_flags(void **state)
 }
 
 /* Both sides are longer than a pipe holds and than one read takes. */
+static void test_raise_limit(void **state)
+{
+	struct rlimit before, low, now;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	low.rlim_cur = 32;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	assert_int_equal(fd_raise_limit(), before.rlim_max);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &now), 0);
+	assert_int_equal(now.rlim_cur, before.rlim_max);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 static void test_write_and_read_all(void **state)
 {
 	const size_t n = 300000;
@@ -434,6 +449,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_flags),
+		TEST(test_raise_limit),
 		TEST(test_write_and_read_all),
 		TEST(test_write_all_fails),
 		TEST(test_read_limit),
