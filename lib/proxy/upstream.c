@@ -30,6 +30,7 @@ struct upstream_dial {
 	struct buf gate_body;
 	bool gate_body_cut;
 
+	bool again; /* the second time, without a session to resume */
 	bool over;
 	struct loop_deferred reap;
 };
@@ -252,6 +253,20 @@ static void send_gate_connect(struct upstream_dial *d)
 		fail(d, REASON_GATE_UNREACHABLE, &err);
 }
 
+static void start(struct upstream_dial *d);
+
+/* The server could not make anything of the session that was offered: once more, from nothing. */
+static void start_again(struct upstream_dial *d)
+{
+	d->again = true;
+	loop_unwatch(&d->watch);
+	loop_timer_stop(&d->timer);
+	filter_free(d->f);
+	d->f = NULL;
+	arena_reset(&d->gate_arena);
+	start(d);
+}
+
 static void drive(void *arg, unsigned events)
 {
 	struct upstream_dial *d = arg;
@@ -268,6 +283,10 @@ static void drive(void *arg, unsigned events)
 		return;
 	case FILTER_FAILED:
 		d->p->metrics.upstream_tls.failed++;
+		if (tls_session_refused(d->f) && !d->again) {
+			start_again(d);
+			return;
+		}
 		fail(d, err.code == E_IO ? REASON_UPSTREAM_UNREACHABLE : REASON_UPSTREAM_TLS, &err);
 		return;
 	case FILTER_NOT_YET:
@@ -321,6 +340,18 @@ static void on_resolved(void *arg, const struct resolve_result *res, const struc
 		dial_start(d->p->loop, res->addrs, res->count, PROXY_CONNECT_TIMEOUT_MS, on_tcp, d);
 }
 
+static void start(struct upstream_dial *d)
+{
+	struct proxy *p = d->p;
+
+	if (by_gate(d))
+		d->query = resolve_start(p->resolver, str_of(p->config->gate_host),
+					 p->config->gate_port, on_resolved, d);
+	else
+		d->query = resolve_start(p->resolver, authority_host(&d->to), d->to.port,
+					 on_resolved, d);
+}
+
 struct upstream_dial *upstream_dial(struct proxy *p, const struct authority *to,
 				    enum upstream_kind kind, const char *scope,
 				    const struct upstream_handler *h, void *arg)
@@ -336,12 +367,7 @@ struct upstream_dial *upstream_dial(struct proxy *p, const struct authority *to,
 	d->arg = arg;
 	arena_init(&d->gate_arena, KIB(8));
 	buf_init(&d->gate_body, KIB(16));
-	if (by_gate(d))
-		d->query = resolve_start(p->resolver, str_of(p->config->gate_host),
-					 p->config->gate_port, on_resolved, d);
-	else
-		d->query = resolve_start(p->resolver, authority_host(&d->to), d->to.port,
-					 on_resolved, d);
+	start(d);
 	return d;
 }
 

@@ -1,5 +1,6 @@
 """Trust on both sides: what an upstream must prove to us, and what we prove to the agent."""
 
+import contextlib
 import json
 import ssl
 
@@ -78,6 +79,44 @@ def test_versions_of_the_upstream(pki, tmp_path, start_proxy, version):
     with upstream.Upstream(context=context, host=upstream.free_loopback(), port=443) as server:
         proxy = start_proxy(routes=[{"host": "api.test"}], resolve={"api.test": server.host})
         assert ask(proxy, pki).status == 200
+
+
+def answer_and_close(x):
+    x.respond(headers=[("Connection", "close")])
+    x.close()
+
+
+@pytest.fixture
+def closing(pki, tmp_path):
+    """An upstream of one request per connection, of these versions."""
+    with contextlib.ExitStack() as stack:
+        def start(*versions):
+            context = upstream.server_context(certs.server(pki.root, "api.test"), tmp_path, *versions)
+            server = upstream.Upstream(context=context, host=upstream.free_loopback(), port=443)
+            server.otherwise = answer_and_close
+            return stack.enter_context(server), context
+
+        yield start
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+def test_sessions_are_resumed(closing, start_proxy, pki, version):
+    version = getattr(ssl.TLSVersion, version)
+    server, context = closing(version, version)
+    proxy = start_proxy(routes=[{"host": "api.test"}], resolve={"api.test": server.host})
+    for _ in range(3):
+        assert ask(proxy, pki).status == 200
+    assert (server.connections, context.session_stats()["hits"]) == (3, 2)
+
+
+def test_a_server_that_loses_a_version(closing, start_proxy, pki):
+    """A session of TLS 1.3 cannot be declined with 1.2: another connection does without."""
+    server, context = closing()
+    proxy = start_proxy(routes=[{"host": "api.test"}], resolve={"api.test": server.host})
+    assert ask(proxy, pki).status == 200
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    assert ask(proxy, pki).status == 200
+    assert server.connections == 3
 
 
 def test_old_tls_of_the_upstream_is_refused(pki, tmp_path, start_proxy):
