@@ -131,10 +131,10 @@ struct str authority_host(const struct authority *a)
 
 void authority_text(const struct authority *a, uint16_t default_port, char buf[URL_HOST_MAX + 16])
 {
-	const bool v6 = a->is_ip && strchr(a->host, ':');
+	const bool v6 = strchr(a->host, ':');
 	const char *open = v6 ? "[" : "", *close = v6 ? "]" : "";
 
-	if (default_port != 0 && a->port == default_port)
+	if (a->port == default_port)
 		(void)snprintf(buf, URL_HOST_MAX + 16, "%s%s%s", open, a->host, close);
 	else
 		(void)snprintf(buf, URL_HOST_MAX + 16, "%s%s%s:%u", open, a->host, close, a->port);
@@ -205,7 +205,7 @@ int url_parse_absolute(struct str s, struct url *ret, struct err *err)
 
 bool url_query_next(struct str *rest, struct str *ret_key, struct str *ret_value)
 {
-	while (rest->p && rest->n > 0) {
+	while (rest->n > 0) {
 		struct str pair;
 		ssize_t equals;
 		size_t end = 0;

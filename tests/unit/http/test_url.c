@@ -285,7 +285,12 @@ static void test_path_readings(void **state)
 		{ "/a...b/...", { "/a...b/..." } },
 		{ "/%61%42", { "/aB" } },
 		{ "/caf%c3%a9", { "/caf\xc3\xa9" } },
-		{ "/caf%e9", { "/caf\xe9" } }, /* Latin-1 */
+		{ "/caf%e9", { "/caf\xe9" } },         /* Latin-1 */
+		{ "/%e0%a0%80", { "/\xe0\xa0\x80" } }, /* the first and last of what is UTF-8 */
+		{ "/%ed%9f%bf", { "/\xed\x9f\xbf" } },
+		{ "/%f0%90%80%80", { "/\xf0\x90\x80\x80" } },
+		{ "/%f4%8f%bf%bf", { "/\xf4\x8f\xbf\xbf" } },
+		{ "/%e0.%ed.%f0.%f4.%f5.", { "/\xe0.\xed.\xf0.\xf4.\xf5." } },
 		{ "/100%25", { "/100%" } },
 		{ "/100%2541", { "/100%41" } },
 		{ "/100%251x", { "/100%1x" } },
