@@ -3,6 +3,7 @@
 The wire of it is in tests/cases/mounts, the model SDKs in test_clients_sdk.py.
 """
 
+import asyncio
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ import threading
 
 import pytest
 
-from support import npmjs
+from support import certs, npmjs, websocket
 from support.agent import assert_injected
 
 TOKEN = "correct-horse-battery-staple"
@@ -139,6 +140,40 @@ class TestCurl:
                                    ([], "/api/v1/git-receive-pack", "git-push-blocked"), ([], "/v1", "host-not-allowed")):
             assert json.loads(h1_curl(*argv, proxy.url + path))["error"]["reason"] == reason
         assert not h1.connections
+
+
+class TestWebsocket:
+    @pytest.fixture
+    def server(self, pki, tmp_path):
+        with websocket.Server(certs.make("valid", pki.root, "ws.test"), tmp_path) as server:
+            yield server
+
+    @pytest.fixture
+    def proxy(self, start_proxy, server):
+        return start_proxy(routes=[route("ws.test")], resolve={"ws.test": server.host}, tokens={0: TOKEN})
+
+    def talk(self, proxy, **more):
+        import websockets
+
+        async def run():
+            url = proxy.url.replace("http:", "ws:") + "/api/socket"
+            async with websockets.connect(url, ping_interval=None, **more) as ws:
+                await ws.send("héllo")
+                return await ws.recv()
+
+        return asyncio.run(asyncio.wait_for(run(), 20))
+
+    def test_messages(self, proxy, server):
+        assert self.talk(proxy, extra_headers={"Authorization": "Bearer mine"}) == "héllo"
+        assert (server.requests[0].path, server.requests[0].all("authorization")) == ("/socket", [CREDENTIAL])
+        assert server.requests[0].all("host") == ["ws.test"]
+
+    def test_no_web_page(self, proxy, server):
+        import websockets
+
+        with pytest.raises(websockets.InvalidStatusCode) as refused:
+            self.talk(proxy, origin="https://evil.example")
+        assert refused.value.status_code == 403 and not server.requests
 
 
 class TestNpm:
