@@ -180,9 +180,9 @@
 
 /* net: TLS */
 #define TLS_CHAIN_MAX 10               /* certificates in a verified chain, both ends included */
-#define TLS_CHAIN_SENT_MAX 16         /* certificates of a peer among which a way is sought */
-#define TLS_EXTENSIONS_MAX 64         /* in one certificate; usual are about ten */
-#define TLS_CHAIN_TRIES 6             /* ways that are tried; each costs some signatures */
+#define TLS_CHAIN_SENT_MAX 16          /* certificates of a peer among which a way is sought */
+#define TLS_EXTENSIONS_MAX 64          /* in one certificate; usual are about ten */
+#define TLS_CHAIN_TRIES 6              /* ways that are tried; each costs some signatures */
 #define TLS_ALPN_MAX 4                 /* protocols in one ALPN list */
 #define TLS_TICKET_SECONDS (8 * 3600)  /* session tickets we give; keys change twice as often */
 #define TLS_RESUME_SECONDS (24 * 3600) /* a certificate is looked at once a day (RFC 5246 F.1.4) */
