@@ -6,6 +6,7 @@
 #include "base/embed.h"
 #include "base/version.h"
 #include "docker/tar.h"
+#include "net/tls.h"
 #include "sys/fd.h"
 
 #define SIDECAR_PROGRAM "/bottle"
@@ -172,6 +173,7 @@ static void create_sidecar(struct docker_backend *d, const struct plan *p,
 			      .labels = &l,
 			      .network = plan_network(p, first_network(box))->name,
 			      .alias = box->alias,
+			      .env = getenv(TLS_CRYPTO_VARIABLE) ? TLS_CRYPTO_VARIABLE : NULL,
 			      .tmpfs = "/run/bottle:uid=65532,gid=65532,mode=0700",
 			      .command = command,
 			      .pids = box->pids,

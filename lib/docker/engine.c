@@ -191,6 +191,9 @@ void engine_create(struct docker_call *c, const struct engine *e, const struct e
 	ARGS(c, "--tmpfs", s->tmpfs, "--network", s->network);
 	if (s->alias)
 		ARGS(c, "--network-alias", s->alias);
+	/* By its name alone: the client takes the value from its environment, which is ours. */
+	if (s->env)
+		ARGS(c, "--env", s->env);
 	if (s->dns)
 		ARGS(c, "--dns", s->dns);
 	if (s->bind_from)

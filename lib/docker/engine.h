@@ -75,6 +75,7 @@ struct engine_container {
 	const struct engine_labels *labels;
 	const char *network, *alias;     /* alias may be NULL */
 	const char *dns;                 /* NULL: the engine's */
+	const char *env;                 /* a variable of ours that it gets too; NULL: none */
 	const char *tmpfs;               /* "/run/bottle:mode=0755" */
 	const char *runtime;             /* NULL: the engine's default */
 	const char *bind_from, *bind_to; /* a directory of the host; NULL: none */

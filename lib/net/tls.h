@@ -23,6 +23,7 @@ struct tls_client_config; /* trust anchors, sessions to resume */
 struct tls_server_config; /* session ticket keys */
 struct tls_identity;      /* certificate chain + private key, reference counted */
 
+#define TLS_CRYPTO_VARIABLE "BOTTLE_CRYPTO"
 /*
  * Before anything else here or in lib/ca: PSA crypto, the random generator, and whether AES-GCM is
  * ours (net/gcm.h) or, with BOTTLE_CRYPTO=stock in the environment, mbedTLS's. Again: nothing
@@ -90,8 +91,8 @@ struct str tls_alpn(const struct filter *f);
 struct str tls_sni(const struct filter *f);      /* server side, normalised as above */
 const char *tls_version(const struct filter *f); /* "TLSv1.2", "TLSv1.3" */
 
-/* The server was recognised by an earlier session, not by its certificate; on the server's side: the
- * client has presented a ticket of ours that is good. */
+/* The server was recognised by an earlier session, not by its certificate; on the server's side:
+ * the client has presented a ticket of ours that is good. */
 bool tls_resumed(const struct filter *f);
 /*
  * Client side, after a failed handshake: a session had been offered and no certificate came. It is

@@ -8,11 +8,11 @@
 
 int tls_global_init(struct err *err)
 {
-	const char *which = getenv("BOTTLE_CRYPTO");
+	const char *which = getenv(TLS_CRYPTO_VARIABLE);
 	psa_status_t status;
 
 	if (which && strcmp(which, "stock") != 0)
-		return err_set(err, E_BAD, "BOTTLE_CRYPTO: only \"stock\" has a meaning");
+		return err_set(err, E_BAD, TLS_CRYPTO_VARIABLE ": only \"stock\" has a meaning");
 	(void)gcm_accelerate(!which);
 	status = psa_crypto_init();
 	if (status != PSA_SUCCESS)

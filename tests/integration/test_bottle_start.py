@@ -181,6 +181,21 @@ def test_what_this_version_lacks_is_refused(bottle):
     assert bottle.states() == []
 
 
+@pytest.mark.parametrize("chosen", [None, "stock"])
+def test_the_choice_of_cryptography_reaches_the_sidecar(bottle, engine, chosen):
+    bottle.env.pop("BOTTLE_CRYPTO", None)
+    if chosen:
+        bottle.env["BOTTLE_CRYPTO"] = chosen
+    agent = bottle.popen("sh", "-c", "echo up; cat /proc/self/environ; cat")
+    read_line(agent, "up")
+    sidecar = f"bottle-egress-proxy-{bottle.identity()}"
+    names = json.loads(engine.docker("inspect", "--format", "{{json .Config.Env}}", sidecar).stdout) or []
+    out, err = agent.communicate("", timeout=60)
+    assert [n for n in names if n.startswith("BOTTLE_CRYPTO")] == (["BOTTLE_CRYPTO=stock"] if chosen else [])
+    assert "BOTTLE_CRYPTO" not in out, "it is none of the agent's business"
+    assert agent.returncode == 0, err
+
+
 def test_two_at_once(bottle):
     first, second = bottle.popen("sh", "-c", "echo up; cat"), bottle.popen("sh", "-c", "echo up; cat")
     for process in (first, second):

@@ -97,6 +97,7 @@ static void a_box_is_closed(void **state)
 					       .network = "net",
 					       .alias = "a",
 					       .dns = "127.0.0.1",
+					       .env = "NAME",
 					       .tmpfs = "/run/bottle",
 					       .runtime = "runsc",
 					       .caps = caps,
@@ -109,12 +110,14 @@ static void a_box_is_closed(void **state)
 
 	(void)state;
 	engine_create(&c, &engine, &spec);
-	assert_argv(&c, "docker|create|--pull|never|--interactive|--name|n|--user|1:1|--label|"
-			"bottle.identity=x|--cap-drop|ALL|--security-opt|no-new-privileges|"
-			"--cap-add|CHOWN|--pids-limit|64|--memory|32m|--log-driver|none|"
-			"--read-only|--sysctl|net.ipv6.conf.all.disable_ipv6=1|--sysctl|"
-			"net.ipv4.ip_forward=0|--runtime|runsc|--tmpfs|/run/bottle|--network|net|"
-			"--network-alias|a|--dns|127.0.0.1|--entrypoint|/bottle|--|i|egress-proxy");
+	assert_argv(
+		&c,
+		"docker|create|--pull|never|--interactive|--name|n|--user|1:1|--label|"
+		"bottle.identity=x|--cap-drop|ALL|--security-opt|no-new-privileges|"
+		"--cap-add|CHOWN|--pids-limit|64|--memory|32m|--log-driver|none|"
+		"--read-only|--sysctl|net.ipv6.conf.all.disable_ipv6=1|--sysctl|"
+		"net.ipv4.ip_forward=0|--runtime|runsc|--tmpfs|/run/bottle|--network|net|"
+		"--network-alias|a|--env|NAME|--dns|127.0.0.1|--entrypoint|/bottle|--|i|egress-proxy");
 	assert_true(c.job.keep);
 }
 
