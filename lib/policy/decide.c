@@ -11,18 +11,15 @@ static void refuse(struct verdict *v, enum reason reason, const char *fmt, ...)
 static void refuse(struct verdict *v, enum reason reason, const char *fmt, ...)
 {
 	va_list ap;
-	int n;
 
 	v->allow = false;
 	v->reason = reason;
 	va_start(ap, fmt);
-	n = vsnprintf(v->message, sizeof(v->message), fmt, ap);
+	(void)vsnprintf(v->message, sizeof(v->message), fmt, ap);
 	va_end(ap);
-	if (n >= (int)sizeof(v->message))
-		memcpy(v->message + sizeof(v->message) - 4, "...", 4);
 }
 
-/* A host in a message: long ones are cut so that the sentence stays whole. */
+/* A host in a message: long ones are cut so that the sentence fits. */
 #define HOST_FMT "%.160s"
 
 static void refuse_host(struct verdict *v, const struct routes *r, const struct authority *to)
