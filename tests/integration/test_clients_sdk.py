@@ -20,6 +20,12 @@ def way(request):
     return request.param
 
 
+@pytest.fixture(params=["h1", "h2"])
+def start(request):
+    """Starts an upstream of either protocol."""
+    return request.getfixturevalue("start_upstream" if request.param == "h1" else "start_h2")
+
+
 @pytest.fixture
 def run(agent):
     """run(text, …) runs a program whose `modules` is where npm's packages are; its JSON output."""
@@ -57,8 +63,8 @@ class TestAnthropic:
     """
 
     @pytest.fixture
-    def api(self, start_upstream):
-        return start_upstream("api.anthropic.com")
+    def api(self, start):
+        return start("api.anthropic.com")
 
     @pytest.fixture
     def proxy(self, start_proxy, api):
@@ -110,8 +116,8 @@ class TestOpenai:
     """
 
     @pytest.fixture
-    def api(self, start_upstream):
-        return start_upstream("api.openai.com")
+    def api(self, start):
+        return start("api.openai.com")
 
     @pytest.fixture
     def proxy(self, start_proxy, api):

@@ -449,7 +449,7 @@ def test_connect_inside(proxy_for, h1, connect):
     one.flush()
     refused(*one.finish(stream), 400, "bad-request")
     stream = one.h2.get_next_available_stream_id()
-    one.h2.send_headers(stream, [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"),
+    one.h2.send_headers(stream, [(":method", "CONNECT"), (":protocol", "connect-udp"), (":scheme", "https"),
                                  (":authority", "api.test"), (":path", "/echo")])
     one.streams[stream] = http2.Message()
     one.flush()

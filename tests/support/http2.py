@@ -4,6 +4,7 @@ Upstream is a server that answers by path and remembers what it was asked; Clien
 whose frames a test may also write by hand.
 """
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -53,6 +54,7 @@ class Peer:
         self.client_side = client_side
         self.streams = {}
         self.out = {}
+        self.events = collections.deque()  # received, not yet answered by a server
         self.credit = True
         self.goaway = None
         self.h2.initiate_connection()
@@ -238,7 +240,7 @@ BUILTIN = {"/hints": hints, "/trailed": trailed, "/trailers-only": trailers_only
 
 class Upstream(upstream.Server):
     """Speaks h2 only. Attributes: those of Server; requests; on(path, handler); early: paths answered before their
-    body is complete."""
+    body is complete; otherwise: the handler of other paths."""
 
     def __init__(self, identity, directory, host="127.0.0.1", port=0, timeout=20.0):
         context = upstream.server_context(identity, directory)
@@ -246,6 +248,7 @@ class Upstream(upstream.Server):
         super().__init__(host, port, context, timeout)
         self.requests = []
         self.early = set()
+        self.otherwise = echo
         self._routes = {}
         self._changed = threading.Condition()
 
@@ -265,14 +268,19 @@ class Upstream(upstream.Server):
             if wire.sock.selected_alpn_protocol() != "h2":
                 self.errors.append("h2 was not chosen")
                 return
-            peer = Peer(wire, False)
-            while True:
-                for event in peer.receive():
-                    self._answer(peer, event)
+            self.serve(Peer(wire, False), lambda: False)
         except (http1.Closed, OSError):
             pass
         except h2.exceptions.H2Error as e:
             self.errors.append(f"HTTP/2: {e!r}")
+
+    def serve(self, peer, done):
+        """Answers what comes on a connection until done(). A handler calls it to wait for another request."""
+        while not done():
+            if peer.events:
+                self._answer(peer, peer.events.popleft())
+            else:
+                peer.events.extend(peer.receive())
 
     def _answer(self, peer, event):
         stream = getattr(event, "stream_id", None)
@@ -287,5 +295,6 @@ class Upstream(upstream.Server):
             self.requests.append(message)
             self._changed.notify_all()
         path = message.get(":path").partition("?")[0]
-        handler = self._routes.get(path) or BUILTIN.get(path) or (download if path.startswith("/download/") else echo)
+        handler = self._routes.get(path) or BUILTIN.get(path) or (
+            download if path.startswith("/download/") else self.otherwise)
         handler(Exchange(self, peer, stream, message))

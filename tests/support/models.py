@@ -1,7 +1,7 @@
-"""The two model APIs that agents speak, scripted: handlers for an Upstream, told apart from the real ones by nothing
-that a client's SDK looks at.
+"""The two model APIs that agents speak, scripted: handlers for an Upstream of either protocol, told apart from the real
+ones by nothing that a client's SDK looks at.
 
-A streamed answer stops after its first words until the client, having read them, has asked for the model `ack`: what
+A streamed answer stops after its first word until the client, having read them, has asked for the model `ack`: what
 comes through a proxy that holds answers back never ends.
 """
 
@@ -14,6 +14,46 @@ TEXT = "".join(WORDS)
 ACK_SECONDS = 20
 
 
+class Exchange:
+    """One of HTTP/1.1 or HTTP/2, in the same words."""
+
+    def __init__(self, x):
+        self.x = x
+        self.http2 = x.request.get(":path") is not None
+        self.get = x.request.get
+        self.body = x.request.body
+        self.method = x.request.get(":method") or x.request.method
+        self.path = x.request.get(":path") or x.request.target
+        self.path = self.path.partition("?")[0]
+
+    def respond(self, status=200, headers=(), body=b""):
+        headers = [("content-type", "application/json"), *headers]
+        self.x.respond(status, *([] if self.http2 else ["Reason"]), headers, body)
+
+    def start_events(self):
+        headers = [("content-type", "text/event-stream"), ("cache-control", "no-cache")]
+        self.x.head(headers=headers + ([] if self.http2 else [("Transfer-Encoding", "chunked")]))
+
+    def event(self, text):
+        if self.http2:
+            self.x.peer.send_body(self.x.stream, text.encode(), end=False)
+        else:
+            self.x.chunk(text.encode())
+
+    def wait(self, event):
+        """For something that another request brings about, on this connection perhaps."""
+        if self.http2:
+            self.x.server.serve(self.x.peer, event.is_set)
+        elif not event.wait(ACK_SECONDS):
+            raise TimeoutError("the client has not seen the first word")
+
+    def end_events(self):
+        if self.http2:
+            self.x.peer.send_body(self.x.stream, b"")
+        else:
+            self.x.end_chunks()
+
+
 class Model:
     """serve: the server's handler. uploads: (name, SHA-256) of the files it was given."""
 
@@ -24,15 +64,16 @@ class Model:
         server.otherwise = self.serve
 
     def serve(self, x):
-        handler = self.PATHS.get((x.request.method, x.request.path))
+        x = Exchange(x)
+        handler = self.PATHS.get((x.method, x.path))
         if handler and self.overloaded:
             self.overloaded -= 1
-            x.respond(529, "Overloaded", [("Retry-After-Ms", "1"), ("Content-Type", "application/json")],
+            x.respond(529, [("retry-after-ms", "1")],
                       b'{"type": "error", "error": {"type": "overloaded_error", "message": "later"}}')
         elif handler:
             handler(self, x)
         else:
-            x.respond(404, "Not Found", [("Content-Type", "application/json")], b'{"error": {"message": "what?"}}')
+            x.respond(404, body=b'{"error": {"message": "what?"}}')
 
     def acknowledge(self, x):
         self.acknowledged.set()
@@ -40,23 +81,18 @@ class Model:
                   "created_at": "2026-01-01T00:00:00Z"})
 
     def stream(self, x, events):
-        """events: (name or None, object); the first of those that carry text is followed by the wait."""
-        x.head(headers=[("Content-Type", "text/event-stream"), ("Cache-Control", "no-cache"),
-                        ("Transfer-Encoding", "chunked")])
-        waited = False
-        for name, data, has_text in events:
+        """events: (name or None, object, is it text?)."""
+        x.start_events()
+        for name, data, is_text in events:
             line = data if isinstance(data, str) else json.dumps(data)
-            x.chunk((f"event: {name}\n" if name else "").encode() + f"data: {line}\n\n".encode())
-            if has_text and not waited:
-                waited = self.acknowledged.wait(ACK_SECONDS)
-                if not waited:
-                    x.close()
-                    return
-        x.end_chunks()
+            x.event((f"event: {name}\n" if name else "") + f"data: {line}\n\n")
+            if is_text:
+                x.wait(self.acknowledged)
+        x.end_events()
 
 
 def _json(x, value):
-    x.respond(headers=[("Content-Type", "application/json"), ("Request-Id", "req_1")], body=json.dumps(value).encode())
+    x.respond(headers=[("request-id", "req_1")], body=json.dumps(value).encode())
 
 
 class Anthropic(Model):
@@ -65,9 +101,9 @@ class Anthropic(Model):
     tools = ()
 
     def messages(self, x):
-        asked = json.loads(x.request.body)
+        asked = json.loads(x.body)
         message = {"id": "msg_1", "type": "message", "role": "assistant", "model": asked["model"], "stop_sequence": None}
-        usage = {"input_tokens": len(x.request.body), "output_tokens": len(WORDS)}
+        usage = {"input_tokens": len(x.body), "output_tokens": len(WORDS)}
         if not asked.get("stream"):
             _json(x, message | {"content": [{"type": "text", "text": TEXT}], "stop_reason": "end_turn", "usage": usage})
             return
@@ -97,7 +133,7 @@ class Anthropic(Model):
 
 class Openai(Model):
     def chat(self, x):
-        asked = json.loads(x.request.body)
+        asked = json.loads(x.body)
         base = {"id": "c1", "created": 1, "model": asked["model"]}
         if not asked.get("stream"):
             message = {"index": 0, "message": {"role": "assistant", "content": TEXT}, "finish_reason": "stop"}
@@ -116,13 +152,13 @@ class Openai(Model):
 
     def files(self, x):
         """One part of multipart/form-data is the file."""
-        boundary = x.request.get("content-type").split("boundary=")[1].strip('"').encode()
-        for part in x.request.body.split(b"--" + boundary)[1:-1]:
+        boundary = x.get("content-type").split("boundary=")[1].strip('"').encode()
+        for part in x.body.split(b"--" + boundary)[1:-1]:
             head, _, body = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
             if b"filename=" in head:
                 name = head.split(b'filename="')[1].split(b'"')[0].decode()
                 self.uploads.append((name, hashlib.sha256(body.removesuffix(b"\r\n")).hexdigest()))
-        _json(x, {"id": "file-1", "object": "file", "bytes": len(x.request.body), "created_at": 1, "filename": "f",
+        _json(x, {"id": "file-1", "object": "file", "bytes": len(x.body), "created_at": 1, "filename": "f",
                   "purpose": "user_data"})
 
     PATHS = {("POST", "/v1/chat/completions"): chat, ("POST", "/v1/files"): files,
