@@ -257,6 +257,44 @@ class TestControl:
         assert "log level: debug\n" in proxy.ctl("log-level", "debug", "--for", "1m")
 
 
+def test_what_is_not_on_record_does_not_happen(api, pki, tmp_path):
+    """When nobody reads the events any more, nothing is forwarded any more, and whoever looks is told."""
+    routes, control = tmp_path / "routes.json", tmp_path / "control.sock"
+    routes.write_text('{"routes": [{"host": "api.test"}]}')
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [paths.applet("egress-proxy"), "--routes", routes, "--listen", "127.0.0.1:0", "--ca", pki.bottle_ca,
+         "--upstream-ca", pki.root_cert, "--resolve", f"api.test:443:{api.host}", "--control", control,
+         "--health", f"127.0.0.1:{port}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        host, _, listen = json.loads(process.stdout.readline())["listen"].rpartition(":")
+        process.stdout.close()
+
+        def get(target):
+            wire = client.tunnel((host, int(listen)), "api.test:443", pki.bottle_cert)
+            try:
+                return client.get(wire, "api.test", target)
+            finally:
+                wire.close()
+
+        assert get("/echo").status == 200, "its event is the first that is lost"
+        with pytest.raises(client.Refused) as refused:
+            get("/echo")
+        assert refused.value.response.status == 503
+        assert len(api.requests) == 1
+        wire = client.connect(("127.0.0.1", port))
+        assert client.get(wire, "127.0.0.1", "/health").status == 503
+        metrics = prometheus.parse(client.get(wire, "127.0.0.1", "/metrics").body.decode())
+        assert metrics["egress_proxy_events_lost_total"].value() == 2
+        wire.close()
+    finally:
+        process.terminate()
+        talk = process.communicate(timeout=10)[1]
+    assert talk.count("refusing every request") == 1 and process.returncode == 0
+
+
 def test_debug_tells_the_way_of_a_request_and_no_secret(start_proxy, start_upstream, pki):
     secrets = {"credential": "correct-horse-battery", "cookie": "cookie-battery", "key": "query-battery",
                "body": "body-battery", "answer": "answer-battery", "path": "path-battery"}
