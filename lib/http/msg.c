@@ -262,17 +262,6 @@ bool http_is_target(struct str s)
 	return s.n > 0 && chars_span(s.p, s.n, CHAR_TARGET) == s.n;
 }
 
-bool http_method_is_idempotent(struct str method)
-{
-	/* RFC 9110 9.2.2 */
-	static const char *const methods[] = { "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE" };
-
-	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
-		if (str_eqz(method, methods[i]))
-			return true;
-	return false;
-}
-
 bool http_name_disguises(struct str name, struct str real)
 {
 	if (name.n != real.n || str_ieq(name, real))

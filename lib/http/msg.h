@@ -125,7 +125,6 @@ bool http_is_target(struct str s);          /* request targets: visible ASCII, n
 bool http_name_disguises(struct str name, struct str real);
 /* Names that may not come in a trailer section (RFC 9110 6.5.1). */
 bool http_trailer_is_forbidden(struct str name);
-bool http_method_is_idempotent(struct str method);
 const char *http_reason(int status); /* "" when unknown */
 
 #endif
