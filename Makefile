@@ -7,6 +7,7 @@
 #   make fuzz         each fuzz harness for FUZZ_TIME seconds; fuzz-<name>: one
 #   make fuzz-replay  each fuzz harness over its committed corpus
 #   make lint         format, layers, static analysis
+#   make soak         SOAK_MINUTES of mixed load on one egress-proxy: nothing grows, nothing fails
 #   make bench demo install clean format
 #
 # O=DIR puts every output elsewhere; V=1 shows commands. scripts/deps.sh builds the third-party
@@ -14,12 +15,13 @@
 
 VERSION := 0.1.0
 
-O         ?= build
-DEPS      ?= build/deps
-DESTDIR   ?=
-PREFIX    ?= /usr/local
-FUZZ_TIME ?= 60
-CLANG     ?= clang
+O            ?= build
+DEPS         ?= build/deps
+DESTDIR      ?=
+PREFIX       ?= /usr/local
+FUZZ_TIME    ?= 60
+SOAK_MINUTES ?= 60
+CLANG        ?= clang
 
 MAKEFLAGS += --no-builtin-rules
 SHELL     := /bin/bash
@@ -29,7 +31,7 @@ SHELL     := /bin/bash
 .SECONDEXPANSION:
 .PHONY: FORCE all programs check unit asan-unit fuzz fuzz-replay \
 	lint lint-format lint-layers lint-headers lint-text lint-help lint-scripts lint-cppcheck \
-	lint-tidy bench demo install clean format
+	lint-tidy bench soak demo install clean format
 
 all: $(O)/bottle $(O)/applets
 
@@ -266,6 +268,9 @@ $(O)/bench/%: $(O)/obj/musl/tests/bench/%.o $$(call layer_archives,musl,backend)
 bench: all $(BENCHES:%=$(O)/bench/%)
 	-scripts/bootstrap bench
 	tests/bench/run --out $(O)
+soak: all
+	scripts/bootstrap
+	BOTTLE_BUILD=$(O) tests/bench/soak --minutes $(SOAK_MINUTES)
 demo:
 	scripts/bootstrap
 	+@$(MAKE) --no-print-directory all

@@ -80,11 +80,12 @@ def open_tunnels(proxy, authority, count, context=None, session=None):
 
 
 class Feeder:
-    """An HTTP/1.1 upstream that answers each GET with as many bytes as its path says, or drips.
+    """An HTTP/1.1 upstream for thousands: it remembers nothing, and answers as the path says.
 
     /big/N      N bytes, as fast as they are taken
-    /drip       one event at once; another one each time that .tick() is called, the last at .finish()
+    /drip       one event at once; another one each time that .tick() is called, until .finish()
     /hang       nothing
+    else        how many bytes of body came
     """
 
     def __init__(self, host, port, context=None):
@@ -119,14 +120,30 @@ class Feeder:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
-                await self._answer(head.split(b" ", 2)[1].decode(), writer)
+                size = await self._read_body(head.lower(), reader)
+                await self._answer(head.split(b" ", 2)[1].decode(), size, writer)
         writer.close()
 
-    async def _answer(self, path, writer):
+    async def _read_body(self, head, reader):
+        """Reads past it; returns its size."""
+        if b"\r\ntransfer-encoding: chunked\r\n" in head:
+            size = 0
+            while piece := int(await reader.readline(), 16):
+                await reader.readexactly(piece + 2)
+                size += piece
+            await reader.readline()
+            return size
+        _, found, rest = head.partition(b"\r\ncontent-length: ")
+        size = left = int(rest.partition(b"\r\n")[0]) if found else 0
+        while left:
+            left -= len(await reader.readexactly(min(left, 1 << 16)))
+        return size
+
+    async def _answer(self, path, size, writer):
         if path.startswith("/big/"):
             left = int(path[len("/big/"):])
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % left)
-            while left:
+            while left and not writer.is_closing():
                 piece = min(left, 1 << 16)
                 writer.write(bytes(piece))
                 left -= piece
@@ -137,12 +154,13 @@ class Feeder:
         elif path == "/drip":
             await self._drip(writer)
         else:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+            text = str(size).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))
             await writer.drain()
 
     async def _drip(self, writer):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        seen = -1
+        seen = self._generation - 1
         while not self._finished or seen < self._generation:
             async with self._changed:
                 await self._changed.wait_for(lambda: self._finished or seen < self._generation)

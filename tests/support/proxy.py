@@ -89,6 +89,12 @@ class Process:
         """The first line of stderr, from line number start on, that contains text."""
         return self._wait(f"{text!r} on stderr", lambda: next((t for t in self.talk[start:] if text in t), None), timeout)
 
+    def take_events(self):
+        """The events so far; they are forgotten here."""
+        with self._changed:
+            taken, self.events = self.events, []
+        return taken
+
     def decisions(self):
         """The events that judge a request."""
         return [e for e in self.events if "verdict" in e]
