@@ -1,5 +1,6 @@
 #include "proxy/metrics.h"
 
+#include "base/budget.h"
 #include "base/version.h"
 #include "proxy/pool.h"
 #include "proxy/proxy.h"
@@ -107,6 +108,10 @@ int metrics_write(const struct proxy *p, struct buf *out, struct err *err)
 		    m->connections_total);
 	prom_single(&w, "connections_open", PROM_GAUGE, "Client connections open now.",
 		    m->connections_open);
+	prom_single(&w, "memory_bytes", PROM_GAUGE,
+		    "Charged for connections and what they have under way.", budget_used());
+	prom_single(&w, "memory_max_bytes", PROM_GAUGE,
+		    "Above three quarters of this new requests are refused.", budget_max());
 	write_events(&w, m);
 	prom_single(&w, "request_bytes_total", PROM_COUNTER, "Body bytes sent by clients.",
 		    m->bytes_in);
