@@ -92,7 +92,12 @@ static bool go_on(struct search *s, size_t len)
 
 bool tls_chain_search(mbedtls_x509_crt *leaf, tls_chain_fn *fn, void *arg)
 {
-	struct search s = { .rest = leaf, .tries = TLS_CHAIN_TRIES, .fn = fn, .arg = arg };
+	struct search s = { .sent = { leaf },
+			    .count = 1,
+			    .rest = leaf->next,
+			    .tries = TLS_CHAIN_TRIES,
+			    .fn = fn,
+			    .arg = arg };
 
 	for (; s.rest && s.count < TLS_CHAIN_SENT_MAX; s.rest = s.rest->next)
 		s.sent[s.count++] = s.rest;
