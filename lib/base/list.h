@@ -4,7 +4,8 @@
  *	struct wait { struct list link; … };
  *	struct list waits;                        list_init(&waits);
  *	list_add_last(&waits, &w->link);          list_remove(&w->link);
- *	struct wait *w = list_first(&waits, struct wait, link);    NULL when empty
+ *	if (!list_empty(&waits))
+ *		w = list_first(&waits, struct wait, link);
  */
 #ifndef BOTTLE_BASE_LIST_H
 #define BOTTLE_BASE_LIST_H
@@ -59,8 +60,8 @@ static inline void list_take(struct list *to, struct list *from)
 }
 
 #define list_entry(link, type, member) container_of(link, type, member)
-#define list_first(head, type, member) \
-	(list_empty(head) ? NULL : list_entry((head)->next, type, member))
+/* Of a list that is not empty. */
+#define list_first(head, type, member) list_entry((head)->next, type, member)
 /* Through the links; what `at` points at may be removed in the body only when the loop ends there. */
 #define list_each(at, head) for (struct list *at = (head)->next; at != (head); at = at->next)
 

@@ -59,8 +59,8 @@ struct h2_conn *h2_client_new(struct loop *l, struct filter *f, const struct h1_
 unsigned h2_client_room(const struct h2_conn *c);
 /*
  * One more exchange; there must be room. A stream that fails with E_CANCELLED was not looked at by
- * the server (REFUSED_STREAM, or beyond its GOAWAY): it may be tried again elsewhere. E_STALE: as in
- * h1_client_start.
+ * the server (REFUSED_STREAM, or beyond its GOAWAY): it may be tried again elsewhere. E_STALE: as
+ * in h1_client_start.
  */
 struct stream *h2_client_start(struct h2_conn *c, const struct stream_handler *h, void *arg);
 

@@ -1,10 +1,10 @@
 /*
  * dial: a TCP connection to whichever of several addresses answers (RFC 8305, "happy eyeballs").
  *
- * The addresses are tried in the order they are given, their families taking turns (RFC 8305 4). The
- * next one is started when the latest failed, or after DIAL_STAGGER_MS without an outcome; the first
- * that connects wins and the others are closed. Names are not looked up here, so what the caller has
- * checked is what is dialled.
+ * The addresses are tried in the order they are given, their families taking turns (RFC 8305 4).
+ * The next one is started when the latest failed, or after DIAL_STAGGER_MS without an outcome; the
+ * first that connects wins and the others are closed. Names are not looked up here, so what the
+ * caller has checked is what is dialled.
  */
 #ifndef BOTTLE_NET_DIAL_H
 #define BOTTLE_NET_DIAL_H
