@@ -15,7 +15,7 @@ struct listener {
 	struct loop *loop;
 	int fd;
 	int reserve; /* given up to accept one connection when there is no other descriptor */
-	listen_fn *fn;
+	listen_fn *fn, *starved_fn;
 	void *arg;
 	struct addr addr;
 	struct loop_watch watch;
@@ -98,8 +98,11 @@ static void shed(struct listener *ls)
 		(void)close(steal_fd(&ls->reserve));
 		fd = accept_one(ls, &peer);
 		if (fd >= 0) {
-			(void)close(fd);
 			ls->starved++;
+			if (ls->starved_fn)
+				ls->starved_fn(ls->arg, fd, &peer);
+			else
+				(void)close(fd);
 		}
 		ls->reserve = fcntl(ls->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0)
@@ -307,6 +310,11 @@ void listen_close(struct listener *ls)
 const struct addr *listen_addr(const struct listener *ls)
 {
 	return &ls->addr;
+}
+
+void listen_on_starved(struct listener *ls, listen_fn *fn)
+{
+	ls->starved_fn = fn;
 }
 
 uint64_t listen_starved(const struct listener *ls)

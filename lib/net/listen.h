@@ -31,6 +31,9 @@ struct listener *listen_tcp(struct loop *l, const struct addr *at, listen_fn *fn
  * any other file is an error. */
 struct listener *listen_unix(struct loop *l, const char *path, listen_fn *fn, void *arg,
 			     struct err *err) __attribute__((warn_unused_result));
+/* Lets fn have a word with each connection that is accepted only to be closed; it has closed the
+ * descriptor, and not the listener, when it returns. */
+void listen_on_starved(struct listener *ls, listen_fn *fn);
 uint64_t listen_starved(const struct listener *ls);
 /* Stops accepting, closes; removes the path of a Unix socket. */
 void listen_close(struct listener *ls);

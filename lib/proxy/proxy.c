@@ -70,8 +70,10 @@ static bool has_room(const struct proxy *p, int fd)
 	       budget_level() < BUDGET_SCARCE;
 }
 
-static void turn_away(struct proxy *p, int fd, const struct addr *peer)
+/* Says no, in passing, and closes. */
+static void turn_away(void *arg, int fd, const struct addr *peer)
 {
+	struct proxy *p = arg;
 	char client[ADDR_TEXT_MAX];
 	struct refusal r = {
 		.reason = REASON_TOO_MANY_CONNECTIONS,
@@ -197,6 +199,7 @@ struct proxy *proxy_new(struct loop *l, struct proxy_config *config, struct err 
 	p->listener = listen_tcp(l, &config->listen, on_accept, p, err);
 	if (!p->listener)
 		goto fail;
+	listen_on_starved(p->listener, turn_away);
 	return p;
 fail:
 	proxy_free(p);

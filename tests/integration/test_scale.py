@@ -181,6 +181,10 @@ class TestDescriptors:
             answer = client.get(wires[0], "plain.test", "http://plain.test/")
             assert (answer.status, answer.get("bottle-block-reason")) == (503, "overloaded")
             _until(lambda: feeder.waiting > 0)
+            # Nor for one more client; the listener has put one aside to say so.
+            answer = ask(proxy)
+            assert (answer.status, answer.get("bottle-block-reason")) == (503, "too-many-connections")
+            proxy.wait_event(reason="too-many-connections")
         _until(lambda: ask(proxy).status == 200)
 
     def test_kept_connections_give_way(self, start_proxy, feeder):
