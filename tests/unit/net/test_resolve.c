@@ -69,6 +69,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 	while (held && str_starts(s, STR("held")))
 		(void)pthread_cond_wait(&changed, &lock);
 	under_way--;
+	(void)pthread_cond_broadcast(&changed);
 	(void)pthread_mutex_unlock(&lock);
 	if (str_starts(s, STR("none")))
 		return EAI_NONAME;
