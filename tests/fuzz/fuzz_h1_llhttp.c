@@ -247,6 +247,30 @@ static bool knows_method(struct str method)
 	return false;
 }
 
+/*
+ * A tab behind the value of this field. White space it is (RFC 9110 5.6.3), but llhttp knows only
+ * SP there. We write framing fields anew, without any.
+ */
+static bool ends_in_tab(const struct msg *m, const char *name)
+{
+	struct str value = msg_value(m, name);
+
+	if (!value.p)
+		return false;
+	/* What was trimmed off is still there, in the copy of the head. */
+	for (const char *p = value.p + value.n; *p != '\r'; p++)
+		if (*p == '\t')
+			return true;
+	return false;
+}
+
+static bool is_comparable(const struct reading *ours)
+{
+	return (ours->head.is_response || knows_method(ours->head.method)) &&
+	       !ends_in_tab(&ours->head, "content-length") &&
+	       !ends_in_tab(&ours->head, "transfer-encoding");
+}
+
 static void check_fields(const struct fields *ours, const struct fields *theirs)
 {
 	CHECK(ours->n == theirs->n);
@@ -295,7 +319,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = str_mem(data + 1, size - 1);
 	reading_init(&ours);
 	read_ours(&ours, in, method);
-	if (ours.head_done && (method || knows_method(ours.head.method))) {
+	if (ours.head_done && is_comparable(&ours)) {
 		struct peer peer;
 		/* What we have not read yet we have not accepted either. */
 		struct str read = ours.complete ? in : str_sub(in, 0, ours.used);
