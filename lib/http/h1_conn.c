@@ -248,20 +248,6 @@ static bool half_sent(const struct h1_conn *c)
 	       (c->out_state == OUT_BODY || (c->out_state == OUT_DONE && c->out.len > 0));
 }
 
-/* Our direction is ended, for whoever is to hear of it: the last words, as far as they fit the
- * socket. */
-static void farewell(struct h1_conn *c)
-{
-	while (c->out_state == OUT_DONE && !c->broken && c->out.len > 0) {
-		struct str s = buf_str(&c->out);
-		ssize_t n = filter_write(c->f, s.p, s.n, NULL);
-
-		if (n <= 0)
-			break;
-		buf_consume(&c->out, (size_t)n);
-	}
-}
-
 static void close_stack(struct h1_conn *c)
 {
 	/* A reset: an orderly end would make a cut body that lasts until the close pass for a whole
@@ -270,8 +256,6 @@ static void close_stack(struct h1_conn *c)
 
 	if (!c->f)
 		return;
-	if (c->switched)
-		farewell(c);
 	if (half_sent(c))
 		(void)setsockopt(filter_fd(c->f), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	else if (!c->broken && c->phase != H1_LINGER)

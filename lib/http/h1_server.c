@@ -145,7 +145,7 @@ static void eof_after_message(struct h1_conn *c)
 
 static bool over(const struct h1_conn *c)
 {
-	return c->in_state == IN_DONE || (c->close_after && !c->switched);
+	return c->in_state == IN_DONE || c->close_after;
 }
 
 static void idle(struct h1_conn *c)

@@ -6,9 +6,14 @@
 
 void exchange_drop_upstream(struct exchange *x)
 {
+	static const struct stream_handler nobody = { .on_head = NULL };
+
 	pool_cancel(x->wait);
 	x->wait = NULL;
-	if (x->up)
+	/* When both sides of a WebSocket have said all, the last of it may still be on its way. */
+	if (x->up && x->switched && x->req_ended && x->answered)
+		stream_handle(x->up, &nobody, NULL);
+	else if (x->up)
 		stream_abort(x->up);
 	x->up = NULL;
 }

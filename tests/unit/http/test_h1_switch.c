@@ -262,9 +262,10 @@ static void test_switch_taken_back(void **state)
 	wire_expect(&w, "GET");
 	req->upgrade = STR_NONE;
 	wire_send(&w, GET);
+	wire_expect(&w, "end");
 	answer(200);
 	assert_string_equal(wire_recv(&w), EMPTY);
-	wire_expect(&w, "end done GET end");
+	wire_expect(&w, "done GET end");
 	answer(200);
 	assert_string_equal(wire_recv(&w), EMPTY);
 	wire_expect(&w, "done GET end");
