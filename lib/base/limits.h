@@ -38,9 +38,8 @@
 #define HTTP_ARENA_MAX KIB(192) /* one message: its head, the field table, what policy edits */
 
 /* http: connections */
-#define HTTP_READS_PER_WAKE 4 /* reads of one connection before the others have their turn */
-#define H1_DIRECT_MIN KIB(8)  /* body pieces from here on are written from where they lie */
-#define HTTP_LINGER_MS 5000   /* after our last byte: time for the peer to read it (RFC 9112 9.6) */
+#define H1_DIRECT_MIN KIB(8) /* body pieces from here on are written from where they lie */
+#define HTTP_LINGER_MS 5000  /* after our last byte: time for the peer to read it (RFC 9112 9.6) */
 #define HTTP_LINGER_MAX_MS 30000 /* the same for a peer that goes on sending meanwhile */
 
 /* http: HTTP/2 connections (RFC 9113) */
@@ -70,7 +69,8 @@
 #define HTTP_SERVER_KEEPALIVE_MS (60 * 1000)
 
 /* proxy: buffers of one connection, bytes */
-#define PROXY_READ_SIZE KIB(16) /* one read; the size of a TLS record */
+#define PROXY_READ_SIZE KIB(16)      /* one read; the size of a TLS record */
+#define PROXY_BODY_READ_SIZE KIB(64) /* of a body, while there is memory; it goes on in one write */
 #define PROXY_OUT_HIGH KIB(256) /* stop reading the other side above this; a quarter of it: go on */
 #define PROXY_OUT_SHORT KIB(32) /* the same when memory is short */
 #define PROXY_OUT_MAX MIB(1)    /* hard maximum of one output buffer */

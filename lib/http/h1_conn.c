@@ -436,30 +436,21 @@ static void input_ended(struct h1_conn *c, const struct err *err)
 		h1_conn_fail(c, err);
 }
 
-/* What the peer sent lies in the kernel or in the stack: a few reads, so that others have their
- * turn. */
-static void read_some(struct h1_conn *c, bool readable)
+/* One read a round, so that others have their turn. */
+static void read_once(struct h1_conn *c, bool readable)
 {
 	struct err err = ERR_INIT;
+	ssize_t n;
 
-	for (int i = 0; i < HTTP_READS_PER_WAKE && h1_input_wanted(c); i++) {
-		ssize_t n;
-
-		if (!readable && !filter_pending(c->f))
-			return;
-		n = h1_input_fill(c, &err);
-		if (n == FILTER_AGAIN)
-			return;
-		if (n > 0)
-			run(c);
-		else if (n == FILTER_EOF)
-			input_ended(c, NULL);
-		else
-			input_ended(c, &err);
-		/* A short read has emptied the kernel's buffer, so it need not be asked again. */
-		if (n < (ssize_t)PROXY_READ_SIZE)
-			readable = false;
-	}
+	if (!h1_input_wanted(c) || !(readable || filter_pending(c->f)))
+		return;
+	n = h1_input_fill(c, &err);
+	if (n > 0)
+		run(c);
+	else if (n == FILTER_EOF)
+		input_ended(c, NULL);
+	else if (n == FILTER_ERROR)
+		input_ended(c, &err);
 }
 
 static void pump(struct h1_conn *c, bool readable)
@@ -468,7 +459,7 @@ static void pump(struct h1_conn *c, bool readable)
 	h1_input_load(c);
 	give_drain(c);
 	run(c);
-	read_some(c, readable);
+	read_once(c, readable);
 	if (c->phase != H1_GONE) {
 		h1_input_stash(c);
 		buf_shrink(&c->in);

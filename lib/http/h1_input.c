@@ -9,7 +9,7 @@
  * nested, and what is left unread moves to the connection's own buffer. So an idle connection holds
  * no buffer, and a streamed body costs no allocation.
  */
-static char scratch[PROXY_READ_SIZE];
+static char scratch[PROXY_BODY_READ_SIZE];
 
 void h1_input_load(struct h1_conn *c)
 {
@@ -17,7 +17,7 @@ void h1_input_load(struct h1_conn *c)
 	c->in_scratch = false;
 }
 
-/* Keeps what was not consumed. It fits: in.len is 0 then. */
+/* Keeps what was not consumed, behind what was there: a head, or what is held of a body. */
 void h1_input_stash(struct h1_conn *c)
 {
 	if (c->in_scratch && c->data.n > 0 && buf_add(&c->in, c->data, NULL) < 0)
@@ -40,30 +40,28 @@ size_t h1_input_left(const struct h1_conn *c)
 	return (c->in_scratch ? c->data.n : c->in.len) - c->held;
 }
 
+/* A body that is wanted comes in larger pieces; nobody can make us hold so much of anything else. */
+static size_t read_size(const struct h1_conn *c)
+{
+	const bool streams = c->phase == H1_OPEN && c->in_state == IN_BODY && !c->paused;
+
+	return streams && budget_level() == BUDGET_PLENTY ? PROXY_BODY_READ_SIZE : PROXY_READ_SIZE;
+}
+
 ssize_t h1_input_fill(struct h1_conn *c, struct err *err)
 {
-	char *to = scratch;
 	ssize_t n;
 
 	h1_input_stash(c);
-	if (c->in.len > 0) {
-		to = buf_reserve(&c->in, PROXY_READ_SIZE, err);
-		if (!to)
-			return FILTER_ERROR;
-		/* What is there may have moved, and it is looked at also when nothing comes. */
-		h1_input_load(c);
-	}
-	n = filter_read(c->f, to, PROXY_READ_SIZE, err);
-	if (n > 0) {
-		c->last_active = loop_now(c->loop);
-		if (to == scratch) {
-			c->data = str_mem(scratch, (size_t)n);
-			c->in_scratch = true;
-		} else {
-			buf_commit(&c->in, (size_t)n);
-			h1_input_load(c);
-		}
-	}
+	n = filter_read(c->f, scratch, read_size(c), err);
+	if (n <= 0)
+		return n;
+	c->last_active = loop_now(c->loop);
+	c->data = str_mem(scratch, (size_t)n);
+	c->in_scratch = true;
+	/* Behind what is there. */
+	if (c->in.len > 0)
+		h1_input_stash(c);
 	return n;
 }
 

@@ -1,11 +1,12 @@
 #include "http/h2_conn.h"
 
+#include "base/budget.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "http/h2_conn_impl.h"
 
 /* See h1_input.c: one for the process, as the engine is never nested. */
-static char scratch[PROXY_READ_SIZE];
+static char scratch[PROXY_BODY_READ_SIZE];
 
 #define OUT_MAX (H2_OUT_FILL + KIB(64)) /* and the frame that crosses the line */
 
@@ -296,32 +297,28 @@ static void take_input(struct h2_conn *c, struct str data)
 	}
 }
 
-/* A few reads, so that other connections have their turn. */
-static void read_some(struct h2_conn *c, bool readable)
+/* One read a round, so that other connections have their turn. */
+static void read_once(struct h2_conn *c, bool readable)
 {
+	const size_t size =
+		budget_level() == BUDGET_PLENTY ? PROXY_BODY_READ_SIZE : PROXY_READ_SIZE;
 	struct err err = ERR_INIT;
+	ssize_t n;
 
-	for (int i = 0; i < HTTP_READS_PER_WAKE && input_wanted(c); i++) {
-		ssize_t n;
-
-		if (!readable && !filter_pending(c->f))
-			return;
-		n = filter_read(c->f, scratch, sizeof(scratch), &err);
-		if (n == FILTER_AGAIN)
-			return;
-		if (n > 0) {
-			c->last_read = loop_now(c->loop);
-			take_input(c, str_mem(scratch, (size_t)n));
-		} else {
-			c->in_eof = true;
-			if (n != FILTER_EOF)
-				note_trouble(c, &err);
-		}
-		run(c);
-		/* A short read has emptied the kernel's buffer, so it need not be asked again. */
-		if (n < (ssize_t)sizeof(scratch))
-			readable = false;
+	if (!input_wanted(c) || !(readable || filter_pending(c->f)))
+		return;
+	n = filter_read(c->f, scratch, size, &err);
+	if (n == FILTER_AGAIN)
+		return;
+	if (n > 0) {
+		c->last_read = loop_now(c->loop);
+		take_input(c, str_mem(scratch, (size_t)n));
+	} else {
+		c->in_eof = true;
+		if (n != FILTER_EOF)
+			note_trouble(c, &err);
 	}
+	run(c);
 }
 
 /* --- time ----------------------------------------------------------------------------------- */
@@ -448,7 +445,7 @@ static void pump(struct h2_conn *c, bool readable)
 {
 	c->running = true;
 	run(c);
-	read_some(c, readable);
+	read_once(c, readable);
 	if (c->phase != H2_GONE) {
 		buf_shrink(&c->out);
 		set_timer(c);

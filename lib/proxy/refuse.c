@@ -33,7 +33,7 @@ static int body(struct buf *out, const struct refusal *r, const char *name, stru
 void refuse_socket(int fd, const struct refusal *r)
 {
 	auto_buf text = BUF_INIT(KIB(16)), out = BUF_INIT(KIB(32));
-	char request[KIB(4)];
+	char request[PROXY_READ_SIZE];
 	int status = reason_status(r->reason);
 
 	if (body(&text, r, reason_name(r->reason), NULL) < 0 ||
@@ -44,9 +44,7 @@ void refuse_socket(int fd, const struct refusal *r)
 	    buf_add(&out, buf_str(&text), NULL) < 0)
 		return;
 	/* A close over unread bytes is a reset, which may overtake the answer (RFC 9112 9.6). */
-	for (int i = 0; i < HTTP_READS_PER_WAKE; i++)
-		if (recv(fd, request, sizeof(request), MSG_DONTWAIT) <= 0)
-			break;
+	(void)recv(fd, request, sizeof(request), MSG_DONTWAIT);
 	(void)send(fd, out.mem + out.off, out.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	(void)shutdown(fd, SHUT_WR);
 }
