@@ -192,8 +192,10 @@ class Exchange:
         self.peer.flush()
 
     def respond(self, status=200, headers=(), body=b""):
-        self.head(status, [*headers, ("content-length", str(len(body)))])
-        self.peer.send_body(self.stream, body)
+        bodiless = self.request.get(":method") == "HEAD"
+        self.head(status, [*headers, ("content-length", str(len(body)))], end=bodiless)
+        if not bodiless:
+            self.peer.send_body(self.stream, body)
 
     def trailers(self, fields):
         self.peer.send_trailers(self.stream, fields)
