@@ -341,6 +341,7 @@ static void test_names(void **state)
 	assert_true(http_name_disguises(STR("Content_Length"), STR("content-length")));
 	assert_false(http_name_disguises(STR("Content-Length"), STR("content-length")));
 	assert_false(http_name_disguises(STR("Content_Lengths"), STR("content-length")));
+	assert_false(http_name_disguises(STR("Content"), STR("content-length")));
 	assert_false(http_name_disguises(STR("Content-Verbum"), STR("content-length")));
 }
 
