@@ -77,10 +77,10 @@ static ssize_t chunk_line(struct h1_body *b, struct str in, struct err *err)
 	return lf + 1;
 }
 
-/* The CRLF after a chunk's data. */
+/* The CRLF after a chunk's data; `in` is not empty. */
 static ssize_t chunk_end(struct h1_body *b, struct str in, struct err *err)
 {
-	if ((in.n > 0 && in.p[0] != '\r') || (in.n > 1 && in.p[1] != '\n'))
+	if (in.p[0] != '\r' || (in.n > 1 && in.p[1] != '\n'))
 		return err_set(err, E_BAD, "a chunk that is longer than its size");
 	if (in.n < 2)
 		return 0;
