@@ -68,8 +68,10 @@ build_mbedtls() {
 	ours() { "$CC" $flags -Wall -Wextra -I. -I../include -I../3rdparty/everest/include -c "$@"; }
 	ours mbedtls_entropy.c
 	ours mbedtls_gcm_stock.c
+	ours mbedtls_ecdsa_stock.c
 	ours mbedtls_psa_ecp.c -o psa_crypto_ecp.o # instead of the library's
-	ar rs libmbedcrypto.a mbedtls_entropy.o mbedtls_gcm_stock.o psa_crypto_ecp.o
+	ar rs libmbedcrypto.a mbedtls_entropy.o mbedtls_gcm_stock.o mbedtls_ecdsa_stock.o \
+		psa_crypto_ecp.o
 	cd ..
 	cp -R include/mbedtls include/psa 3rdparty/everest/include/everest "$prefix/include/"
 	cp library/libmbed{tls,x509,crypto}.a "$prefix/lib/"

@@ -1,10 +1,12 @@
 /*
- * X25519 keys for TLS 1.3 by the library's formally verified Everest code.
+ * Public keys for TLS 1.3: of X25519 by the library's formally verified Everest code, of P-256 by
+ * ours (lib/net/p256_alt.c).
  *
- * MBEDTLS_ECDH_VARIANT_EVEREST_ENABLED reaches the agreement on a secret only. The public half of
- * each handshake's new key, as much work again, is computed by psa_crypto_ecp.c through the generic
- * mbedtls_ecp_mul, which takes six times as long. scripts/deps.sh compiles this file in the
- * library's folder in place of that one, which it contains, with that call redirected.
+ * MBEDTLS_ECDH_VARIANT_EVEREST_ENABLED and the two MBEDTLS_ECDH_…_ALT reach the agreement on a
+ * secret only. The public half of each handshake's new key, as much work again, is computed by
+ * psa_crypto_ecp.c through the generic mbedtls_ecp_mul, which takes six times as long.
+ * scripts/deps.sh compiles this file in the library's folder in place of that one, which it
+ * contains, with that call redirected.
  */
 #include "common.h"
 
@@ -32,14 +34,18 @@ static int multiply_everest(mbedtls_ecp_point *R, const mbedtls_mpi *m)
 	return ret;
 }
 
-/* For mbedtls_ecp_mul; all that is not the generator of Curve25519 goes on to it. */
+int p256_alt_mul(mbedtls_ecp_group *grp, mbedtls_ecp_point *R, const mbedtls_mpi *m,
+		 const mbedtls_ecp_point *P, int (*f_rng)(void *, unsigned char *, size_t),
+		 void *p_rng);
+
+/* For mbedtls_ecp_mul. */
 static int multiply(mbedtls_ecp_group *grp, mbedtls_ecp_point *R, const mbedtls_mpi *m,
 		    const mbedtls_ecp_point *P, int (*f_rng)(void *, unsigned char *, size_t),
 		    void *p_rng)
 {
 	if (grp->id == MBEDTLS_ECP_DP_CURVE25519 && P == &grp->G)
 		return multiply_everest(R, m);
-	return mbedtls_ecp_mul(grp, R, m, P, f_rng, p_rng);
+	return p256_alt_mul(grp, R, m, P, f_rng, p_rng);
 }
 
 #define mbedtls_ecp_mul multiply

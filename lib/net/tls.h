@@ -25,9 +25,9 @@ struct tls_identity;      /* certificate chain + private key, reference counted 
 
 #define TLS_CRYPTO_VARIABLE "BOTTLE_CRYPTO"
 /*
- * Before anything else here or in lib/ca: PSA crypto, the random generator, and whether AES-GCM is
- * ours (net/gcm.h) or, with BOTTLE_CRYPTO=stock in the environment, mbedTLS's. Again: nothing
- * happens.
+ * Before anything else here or in lib/ca: PSA crypto, the random generator, and whether AES-GCM and
+ * P-256 are ours (net/gcm.h, net/p256.h) or, with BOTTLE_CRYPTO=stock in the environment,
+ * mbedTLS's. Again: nothing happens.
  */
 int tls_global_init(struct err *err) __attribute__((warn_unused_result));
 

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "net/gcm.h"
+#include "net/p256.h"
 #include "net/tls_priv.h"
 
 int tls_global_init(struct err *err)
@@ -14,6 +15,7 @@ int tls_global_init(struct err *err)
 	if (which && strcmp(which, "stock") != 0)
 		return err_set(err, E_BAD, TLS_CRYPTO_VARIABLE ": only \"stock\" has a meaning");
 	(void)gcm_accelerate(!which);
+	(void)p256_accelerate(!which);
 	status = psa_crypto_init();
 	if (status != PSA_SUCCESS)
 		return err_set(err, E_SYS, "cryptography does not start (%d)", (int)status);

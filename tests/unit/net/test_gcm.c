@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "net/gcm.h"
+#include "net/p256.h"
 #include "net/tls.h"
 
 #define TEXT_MAX 600
@@ -372,9 +373,11 @@ static void test_switch(void **state)
 	assert_int_equal(setenv("BOTTLE_CRYPTO", "stock", 1), 0);
 	assert_int_equal(tls_global_init(&err), 0);
 	assert_false(gcm_is_accelerated());
+	assert_false(p256_is_accelerated());
 	assert_int_equal(unsetenv("BOTTLE_CRYPTO"), 0);
 	assert_int_equal(tls_global_init(&err), 0);
 	assert_int_equal(gcm_is_accelerated(), gcm_cpu_can());
+	assert_true(p256_is_accelerated());
 	/* A slip must not leave on what somebody wants off. */
 	assert_int_equal(setenv("BOTTLE_CRYPTO", "Stock", 1), 0);
 	assert_int_equal(tls_global_init(&err), -1);

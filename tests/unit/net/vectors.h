@@ -28,12 +28,17 @@ struct vector {
 	bool invalid;  /* must be refused; neither: may be either */
 	struct vector_bytes key, iv, aad, msg, ct, tag;      /* AEAD */
 	struct vector_bytes public_key, private_key, shared; /* key agreement */
+	struct vector_bytes sig;              /* with public_key and msg: signature */
+	struct vector_bytes x, y, d, k, r, s; /* NIST's curves */
+	int digest;                           /* bits of SHA-2, 1 for SHA-1; 0: none is named */
 };
 
 typedef void vector_fn(const struct vector *v, void *arg);
 
 /* Every record of a GCM file, "gcmDecrypt128.rsp"; returns how many. */
 size_t vectors_cavp(const char *file, vector_fn *each, void *arg);
+/* Those on P-256 of a file below asymmetric/, "ECDSA/FIPS_186-3/SigVer.rsp". */
+size_t vectors_p256(const char *file, vector_fn *each, void *arg);
 /* Every record of a Wycheproof file; returns how many, 0 when it is not there (and says so). */
 size_t vectors_wycheproof(const char *file, vector_fn *each, void *arg);
 
