@@ -287,8 +287,9 @@ static void check_head(const struct msg *ours, const struct peer *peer)
 	CHECK(str_eq(ours->method, theirs->method) && str_eq(ours->target, theirs->target));
 	CHECK(ours->status == theirs->status && str_eq(ours->reason, theirs->reason));
 	check_fields(&ours->fields, &theirs->fields);
-	/* A connection that they would close we do not use again. */
-	CHECK(!ours->keep_alive || theirs->keep_alive);
+	/* A connection that they would close we do not use again. But they count Proxy-Connection
+	 * for a Connection, which it never was (RFC 9112 C.2.2); here it ends. */
+	CHECK(!ours->keep_alive || theirs->keep_alive || msg_count(ours, "proxy-connection") > 0);
 	CHECK(ours->upgrade.n == 0 || peer->upgrade || ours->is_response);
 }
 
