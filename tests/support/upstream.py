@@ -236,7 +236,8 @@ class Upstream(Server):
         except http1.Malformed as e:
             self.errors.append(f"malformed: {e}")
         except OSError as e:
-            if not self.stopping.is_set():
+            # A kept connection that nobody uses is no error.
+            if not self.stopping.is_set() and (wire.buffer or not isinstance(e, TimeoutError)):
                 self.errors.append(str(e))
 
     def _exchange(self, wire, number):
