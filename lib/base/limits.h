@@ -25,6 +25,7 @@
 #define GLOB_WORD_MAX 64        /* longer words get no "did you mean" */
 #define LOG_LINE_MAX KIB(2)     /* one line of talk, before escaping */
 #define LOG_EVENT_MAX KIB(16)   /* one event line with its newline */
+#define LOG_EVENT_USUAL 512     /* what most need */
 #define OPTS_LIST_MAX 64        /* values of one repeatable option */
 
 /* http: heads (RFC 9112 leaves the numbers to us; 431/400 past them) */

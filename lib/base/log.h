@@ -39,9 +39,9 @@ void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(
 /*
  * An event line under construction: log_event_begin writes
  * `{"ts":"…Z","component":"…","event":"…"`, the setters add members, log_event_end closes and
- * writes it. Values are escaped. The struct lives on the stack; a member that would make the line
- * longer than LOG_EVENT_MAX is left out and the line gets "cut":true. Every log_event_begin is
- * followed by a log_event_end, which also frees.
+ * writes it. Values are escaped, keys need no escape. The struct lives on the stack; a member that
+ * would make the line longer than LOG_EVENT_MAX is left out and the line gets "cut":true. Every
+ * log_event_begin is followed by a log_event_end, which also frees.
  */
 struct log_event {
 	struct buf line;

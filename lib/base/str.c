@@ -28,14 +28,23 @@ bool str_ieq(struct str a, struct str b)
 	return a.n == b.n && same_nocase(a.p, b.p, a.n);
 }
 
+/* Most comparisons with a literal end at the first byte: its length is not looked for. */
 bool str_eqz(struct str a, const char *z)
 {
-	return str_eq(a, str_of(z));
+	size_t i = 0;
+
+	while (i < a.n && z && z[i] && a.p[i] == z[i])
+		i++;
+	return i == a.n && !(z && z[i]);
 }
 
 bool str_ieqz(struct str a, const char *z)
 {
-	return str_ieq(a, str_of(z));
+	size_t i = 0;
+
+	while (i < a.n && z && z[i] && ascii_lower(a.p[i]) == ascii_lower(z[i]))
+		i++;
+	return i == a.n && !(z && z[i]);
 }
 
 int str_cmp(struct str a, struct str b)
@@ -179,6 +188,16 @@ int str_to_u64(struct str s, uint64_t max, uint64_t *ret)
 int str_hex_to_u64(struct str s, uint64_t max, uint64_t *ret)
 {
 	return to_u64(s, 16, max, ret);
+}
+
+struct str str_u64(uint64_t v, char digits[STR_U64_MAX])
+{
+	size_t at = STR_U64_MAX;
+
+	do
+		digits[--at] = (char)('0' + v % 10);
+	while (v /= 10);
+	return str_mem(digits + at, STR_U64_MAX - at);
 }
 
 char *str_dupz(struct str s)

@@ -69,6 +69,9 @@ bool str_split(struct str *rest, char sep, struct str *ret_piece);
  */
 int str_to_u64(struct str s, uint64_t max, uint64_t *ret);
 int str_hex_to_u64(struct str s, uint64_t max, uint64_t *ret);
+/* In decimal; a view of `digits`. */
+#define STR_U64_MAX 20
+struct str str_u64(uint64_t v, char digits[STR_U64_MAX]);
 
 /* A heap copy, terminated. A NUL inside stays (the caller checks with str_has_ctl where it
  * matters). */

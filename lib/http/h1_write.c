@@ -40,13 +40,9 @@ static inline void put(struct writer *w, struct str s)
 
 static void put_u64(struct writer *w, uint64_t v)
 {
-	char digits[20];
-	size_t at = sizeof(digits);
+	char digits[STR_U64_MAX];
 
-	do
-		digits[--at] = (char)('0' + v % 10);
-	while (v /= 10);
-	put(w, str_mem(digits + at, sizeof(digits) - at));
+	put(w, str_u64(v, digits));
 }
 
 static void put_field(struct writer *w, struct str name, struct str value)

@@ -11,6 +11,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <sys/syscall.h>
+#include <time.h>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -228,6 +231,45 @@ static void test_event(void **state)
 	}
 }
 
+/* The time of the tests, when they set one. */
+static struct timespec set_time;
+
+int clock_gettime(clockid_t id, struct timespec *ret)
+{
+	if (set_time.tv_sec == 0)
+		return (int)syscall(SYS_clock_gettime, id, ret);
+	*ret = set_time;
+	return 0;
+}
+
+static void test_times(void **state)
+{
+	static const struct {
+		time_t s;
+		long ns;
+		const char *text;
+	} cases[] = {
+		{ 1, 0, "1970-01-01T00:00:01.000Z" },
+		{ 1000000000, 7999999, "2001-09-09T01:46:40.007Z" },
+		{ 1000000000, 999999999, "2001-09-09T01:46:40.999Z" },
+		{ 1000000001, 120000000, "2001-09-09T01:46:41.120Z" },
+		{ 1000000000, 0, "2001-09-09T01:46:40.000Z" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		auto_buf out = BUF_INIT(65536);
+		struct log_event ev;
+
+		set_time = (struct timespec){ cases[i].s, cases[i].ns };
+		log_event_begin(&ev, "n");
+		assert_int_equal(log_event_end(&ev), 0);
+		drain(fds[0], &out);
+		assert_true(str_eqz(str_sub(buf_str(&out), 7, 24), cases[i].text));
+	}
+	set_time.tv_sec = 0;
+}
+
 static void test_events_are_json_lines(void **state)
 {
 	auto_buf out = BUF_INIT(65536);
@@ -413,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_long_lines),
 		cmocka_unit_test(test_no_standard_error),
 		EVENT_TEST(test_event),
+		EVENT_TEST(test_times),
 		EVENT_TEST(test_events_are_json_lines),
 		EVENT_TEST(test_long_event_is_cut),
 		EVENT_TEST(test_dropped),

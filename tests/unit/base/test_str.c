@@ -37,6 +37,13 @@ static void test_equality(void **state)
 	assert_true(str_eqz(STR("x"), "x"));
 	assert_false(str_eqz(STR("x\0"), "x"));
 	assert_true(str_eqz(STR_NONE, NULL));
+	assert_false(str_eqz(STR("x"), NULL));
+	assert_false(str_eqz(STR("x"), "xy"));
+	assert_false(str_eqz(STR("xy"), "x"));
+	assert_false(str_eqz(STR_NONE, "x"));
+	assert_false(str_ieqz(STR("X"), "xy"));
+	assert_false(str_ieqz(STR("Xy"), "x"));
+	assert_false(str_ieqz(STR("X\0"), "x"));
 	assert_true(str_ieqz(STR("X"), "x"));
 }
 
@@ -234,6 +241,23 @@ static void test_hex_numbers(void **state)
 	assert_int_equal(v, 12);
 }
 
+static void test_from_number(void **state)
+{
+	static const struct {
+		uint64_t v;
+		const char *text;
+	} cases[] = { { 0, "0" },
+		      { 9, "9" },
+		      { 10, "10" },
+		      { 18446744073709551614U, "18446744073709551614" },
+		      { UINT64_MAX, "18446744073709551615" } };
+	char digits[STR_U64_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_true(str_eqz(str_u64(cases[i].v, digits), cases[i].text));
+}
+
 static void test_dupz(void **state)
 {
 	auto_free char *copy = str_dupz(str_mem("abcd", 2));
@@ -341,13 +365,14 @@ static void test_utf8_all(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_equality),   cmocka_unit_test(test_secret_equality),
-		cmocka_unit_test(test_order),      cmocka_unit_test(test_ends),
-		cmocka_unit_test(test_search),     cmocka_unit_test(test_sub),
-		cmocka_unit_test(test_trim),       cmocka_unit_test(test_split),
-		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_hex_numbers),
-		cmocka_unit_test(test_dupz),       cmocka_unit_test(test_control),
-		cmocka_unit_test(test_utf8_table), cmocka_unit_test(test_utf8_all),
+		cmocka_unit_test(test_equality),    cmocka_unit_test(test_secret_equality),
+		cmocka_unit_test(test_order),       cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_search),      cmocka_unit_test(test_sub),
+		cmocka_unit_test(test_trim),        cmocka_unit_test(test_split),
+		cmocka_unit_test(test_numbers),     cmocka_unit_test(test_hex_numbers),
+		cmocka_unit_test(test_from_number), cmocka_unit_test(test_dupz),
+		cmocka_unit_test(test_control),     cmocka_unit_test(test_utf8_table),
+		cmocka_unit_test(test_utf8_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
