@@ -124,7 +124,9 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 			(void)h2_conn_tire(c, H2_COST_FRAME);
 		break;
 	case NGHTTP2_RST_STREAM:
-		(void)h2_conn_tire(c, H2_COST_RESET);
+		/* Work was done in vain, unless all of it was sent already. */
+		if (s && !s->end_sent)
+			(void)h2_conn_tire(c, H2_COST_RESET);
 		break;
 	case NGHTTP2_SETTINGS:
 		if (!(frame->hd.flags & NGHTTP2_FLAG_ACK))

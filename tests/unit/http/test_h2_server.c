@@ -331,6 +331,23 @@ static void test_honest_resets(void **state)
 	assert_null(strstr(replies(), "GOAWAY"));
 }
 
+/* Go's client now and then cancels a stream over which it has the whole answer; it costs nobody. */
+static void test_resets_of_what_is_answered(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2 * H2_PATIENCE / H2_COST_RESET; i++) {
+		/* With and without a rest of the request. */
+		frames_headers(&f, i % 2 ? END : 0, 2 * i + 1, FIELDS(GET));
+		flush();
+		assert_int_equal(http_reply(stream, 200, NULL, STR("ok"), NULL, NULL), 0);
+		assert_non_null(strstr(replies(), "(ok)."));
+		frames_add(&f, NGHTTP2_RST_STREAM, 0, 2 * i + 1, STR("\0\0\0\x08"));
+		flush();
+		assert_non_null(conn);
+	}
+	assert_null(strstr(replies(), "GOAWAY"));
+}
+
 /* Forgiven with time. */
 static void test_patience_comes_back(void **state)
 {
@@ -730,6 +747,7 @@ int main(void)
 		T(test_split),
 		T(test_rapid_reset),
 		T(test_honest_resets),
+		T(test_resets_of_what_is_answered),
 		T(test_patience_comes_back),
 		T(test_malformed_flood),
 		T(test_refused_flood),
