@@ -123,7 +123,7 @@ static void on_up_body(void *arg, struct str piece)
 
 	if (x->over || !x->client)
 		return;
-	if (x->mask)
+	if (x->mask && (x->switched || !mask_passes(x->mask, piece)))
 		to_client_masked(x, piece, false);
 	else
 		to_client(x, piece);

@@ -27,6 +27,11 @@ struct mask *mask_new(const struct str *secrets, size_t count);
 void mask_free(struct mask *m);
 
 /*
+ * Nothing is held back, and no secret and no beginning of one is in the piece: it may leave as it
+ * is, and mask_feed need not see it. Fast; false also for a piece with something very like a secret.
+ */
+bool mask_passes(const struct mask *m, struct str piece);
+/*
  * Appends what may leave now to `out`. Afterwards mask_hits tells how often something was masked so
  * far.
  */

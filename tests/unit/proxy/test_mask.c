@@ -146,6 +146,60 @@ static void test_trailers(void **state)
 	arena_fini(&a);
 }
 
+/* What passes is what mask_feed would let go as it is; a secret anywhere does not. */
+static void test_passes(void **state)
+{
+	const struct str two[] = { STR("sk-secret"), STR("xtokens") };
+	static char text[1000];
+	struct mask *m = mask_new(two, 2);
+	auto_buf out = BUF_INIT(KIB(1));
+
+	(void)state;
+	assert_true(mask_passes(m, STR_NONE));
+	memset(text, '-', sizeof(text));
+	for (size_t n = 1; n <= sizeof(text); n++) {
+		auto_free char *exactly = mem_dup(text, n); /* not a byte behind it is looked at */
+
+		assert_true(mask_passes(m, str_mem(exactly, n)));
+	}
+	for (size_t at = 0; at + 9 <= sizeof(text); at++) {
+		memcpy(text + at, two[at % 2].p, two[at % 2].n);
+		assert_false(mask_passes(m, str_mem(text, sizeof(text))));
+		/* Also of a beginning at the end, however short. */
+		for (size_t n = 1; n < two[at % 2].n; n++)
+			assert_false(mask_passes(m, str_mem(text, at + n)));
+		assert_true(mask_passes(m, str_mem(text, at)));
+		memset(text + at, '-', two[at % 2].n);
+	}
+	/* The first letters of one, but then something else. */
+	memcpy(text + 500, "sk-sec-", 7);
+	assert_false(mask_passes(m, str_mem(text, sizeof(text))));
+	memcpy(text + 500, "sk-se--", 7);
+	assert_true(mask_passes(m, str_mem(text, sizeof(text))));
+	/* What is held decides with the next piece. */
+	feed(m, "sk-", 3, &out);
+	assert_false(mask_passes(m, STR("secret")));
+	feed(m, "secret", 6, &out);
+	assert_string_equal(buf_z(&out), "*********");
+	assert_true(mask_passes(m, STR("secret")));
+	mask_free(m);
+}
+
+/* After a secret that overlaps itself its end may be the beginning of the next one. */
+static void test_passes_after_overlap(void **state)
+{
+	const struct str self[] = { STR("abababab") };
+	struct mask *m = mask_new(self, 1);
+	auto_buf out = BUF_INIT(KIB(1));
+
+	(void)state;
+	feed(m, "abababab", 8, &out);
+	assert_false(mask_passes(m, STR("ab")));
+	feed(m, "-", 1, &out);
+	assert_true(mask_passes(m, STR("-b")));
+	mask_free(m);
+}
+
 static void test_large_pieces(void **state)
 {
 	const struct str one[] = { STR("sk-secret") };
@@ -175,6 +229,8 @@ int main(void)
 		cmocka_unit_test(test_short_secrets_are_left_out),
 		cmocka_unit_test(test_head),
 		cmocka_unit_test(test_trailers),
+		cmocka_unit_test(test_passes),
+		cmocka_unit_test(test_passes_after_overlap),
 		cmocka_unit_test(test_large_pieces),
 	};
 
