@@ -24,8 +24,8 @@ class Client:
         self.forward = proxy.peer.forward
         self.context = ssl.create_default_context(cafile=proxy.trust)
 
-    def _url(self, path, h2=False):
-        host = peers.HOST_REVERSE if not self.forward else peers.HOST_H2 if h2 else peers.HOST
+    def _url(self, path, h2=False, host=None):
+        host = host or (peers.HOST_REVERSE if not self.forward else peers.HOST_H2 if h2 else peers.HOST)
         return f"https://{host}/{path}"
 
     def _via(self):
@@ -91,9 +91,9 @@ class Client:
             raise RuntimeError(f"{url}: HTTP version {version}")
         return down, up, seconds, cpu
 
-    def download(self, mib, h2=False):
+    def download(self, mib, h2=False, host=None):
         """MB/s, CPU s per GB."""
-        down, _, seconds, cpu = self._curl(self._url("big", h2), h2)
+        down, _, seconds, cpu = self._curl(self._url("big", h2, host), h2)
         if down != mib << 20:
             raise RuntimeError(f"download: {down:.0f} bytes")
         return down / 1e6 / seconds, cpu * GB / down

@@ -8,13 +8,14 @@ import signal
 import socket
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Callable
 
 from support import certs, paths
 
 UPSTREAM, UPSTREAM_H2, REVERSE = "20.0.0.1", "20.0.0.2", "20.0.0.3"
 HOST, HOST_H2, HOST_REVERSE = "host.test", "two.test", "reverse.test"
+HOST_MASKED = "masked.test"  # gets a credential, which is looked for in what comes back
 HOSTS = [f"first{i}.test" for i in range(30)]
 PORT = 18080
 START_SECONDS = 30
@@ -92,7 +93,7 @@ class World:
         self.root = root.write_cert(directory, "root.crt")
         self.ca = bottle.write(directory, "ca.pem")
         self.ca_cert = bottle.write_cert(directory, "ca.crt")
-        certs.server(root, HOST, HOST_H2, HOST_REVERSE, *HOSTS).write(directory, "upstream.pem")
+        certs.server(root, HOST, HOST_H2, HOST_REVERSE, HOST_MASKED, *HOSTS).write(directory, "upstream.pem")
         self._files(mib)
         self._names()
 
@@ -106,7 +107,7 @@ class World:
 
     def _names(self):
         lines = [f"127.0.0.1 localhost\n{UPSTREAM} {HOST}\n{UPSTREAM_H2} {HOST_H2}\n{REVERSE} {HOST_REVERSE}\n"]
-        lines += [f"{UPSTREAM} {name}\n" for name in HOSTS]
+        lines += [f"{UPSTREAM} {name}\n" for name in (HOST_MASKED, *HOSTS)]
         names = self.directory / "hosts"
         names.write_text("".join(lines))
         subprocess.run(["mount", "--bind", names, "/etc/hosts"], check=True)
@@ -149,6 +150,8 @@ class Peer:
     h2: bool = True
     forward: bool = True  # False: clients connect to it as if it were the upstream
     intercepts: bool = True  # False: clients see the upstream's certificate
+    masks: bool = False
+    environment: dict = field(default_factory=dict)
 
     def installed(self):
         return shutil.which(self.program, path=os.environ["PATH"] + ":" + DAEMONS) is not None
@@ -157,6 +160,7 @@ class Peer:
 def _egress(world):
     directory = world.folder("egress-proxy")
     routes = [{"host": name} for name in (HOST, HOST_H2, *HOSTS)]
+    routes.append({"host": HOST_MASKED, "auth_scheme": "Bearer", "token_env": "EGRESS_PROXY_TOKEN_0"})
     (directory / "routes.json").write_text(json.dumps({"routes": routes}))
     return [paths.applet("egress-proxy"), "--routes", directory / "routes.json", "--ca", world.ca,
             "--upstream-ca", world.root, "--listen", f"127.0.0.1:{PORT}"]
@@ -190,7 +194,8 @@ def _tinyproxy(world):
     return ["tinyproxy", "-d", "-c", directory / "conf"]
 
 
-EGRESS = Peer("egress-proxy", "egress-proxy", _egress)
+EGRESS = Peer("egress-proxy", "egress-proxy", _egress, masks=True,
+              environment={"EGRESS_PROXY_TOKEN_0": "bench-0123456789abcdef"})
 ALL = {p.name: p for p in (
     Peer("mitmproxy", "mitmdump", _mitmproxy),
     Peer("squid", "/usr/lib/squid/security_file_certgen", _squid, h2=False),
@@ -199,10 +204,11 @@ ALL = {p.name: p for p in (
 )}
 
 
-def spawn(command, core, log):
+def spawn(command, core, log, environment=()):
     env = dict(os.environ, PATH=os.environ["PATH"] + ":" + DAEMONS)
     for name in [n for n in env if n.lower().endswith("_proxy") or n.startswith(("EGRESS_PROXY_", "SSL_CERT_"))]:
         del env[name]
+    env.update(environment)
     with open(log, "ab") as out:
         return subprocess.Popen(["taskset", "-c", str(core), *map(str, command)], stdin=subprocess.DEVNULL, stdout=out,
                                 stderr=subprocess.STDOUT, env=env, start_new_session=True)
@@ -256,7 +262,7 @@ class Running:
         self._log = world.directory / f"{peer.name}.log"
         command = peer.set_up(world)
         begin = time.monotonic()
-        self._process = spawn(command, core, self._log)
+        self._process = spawn(command, core, self._log, peer.environment)
         wait_port(self.address, self._process, self._log)
         self.start_ms = (time.monotonic() - begin) * 1e3
 
