@@ -36,14 +36,14 @@ http {{
 """
 
 UPSTREAM_SERVER = """server {{
-	listen {address}:443 ssl {more} backlog=4096; root {world}/files; http2_max_requests 100000000;
+	listen {address}:443 ssl {more} backlog=4096; root {world}/files;
 	location /put/ {{ dav_methods PUT; client_body_buffer_size 1m; }}
 }}
 """
 
 REVERSE_SERVER = """upstream u {{ server {upstream}:443; keepalive 128; keepalive_requests 100000000; }}
 server {{
-	listen {address}:443 ssl http2 backlog=4096; http2_max_requests 100000000;
+	listen {address}:443 ssl http2 backlog=4096;
 	location / {{
 		proxy_pass https://u; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
 		proxy_ssl_verify on; proxy_ssl_trusted_certificate {world}/root.crt;
