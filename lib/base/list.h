@@ -62,6 +62,7 @@ static inline void list_take(struct list *to, struct list *from)
 #define list_entry(link, type, member) container_of(link, type, member)
 /* Of a list that is not empty. */
 #define list_first(head, type, member) list_entry((head)->next, type, member)
+#define list_last(head, type, member) list_entry((head)->prev, type, member)
 /* Through the links; what `at` points at may be removed in the body only when the loop ends there. */
 #define list_each(at, head) for (struct list *at = (head)->next; at != (head); at = at->next)
 

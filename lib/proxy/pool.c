@@ -277,6 +277,12 @@ static void dial_new(struct host *h)
 	d->up = upstream_dial(h->pool->p, &h->to, h->kind, h->scope, &handler, d);
 }
 
+static void dial_drop(struct dial *d)
+{
+	upstream_cancel(d->up);
+	(void)dial_over(d);
+}
+
 /* --- hosts ---------------------------------------------------------------------------------- */
 
 static void host_free(struct host *h)
@@ -295,6 +301,9 @@ static void host_work(void *arg)
 		;
 	while (h->n_dials < dials_wanted(h))
 		dial_new(h);
+	/* An agent that gave up, or was served meanwhile, has no business there any more. */
+	while (h->n_dials > dials_wanted(h))
+		dial_drop(list_last(&h->dials, struct dial, link));
 	if (list_empty(&h->conns) && h->n_waits == 0 && h->n_dials == 0)
 		host_free(h);
 }
@@ -353,7 +362,6 @@ struct pool_wait *pool_get(struct pool *pool, const struct pool_want *want,
 	return w;
 }
 
-/* A dial that was made for it goes on: what comes of it is kept for the next one. */
 void pool_cancel(struct pool_wait *w)
 {
 	if (!w)
@@ -385,12 +393,8 @@ void pool_free(struct pool *pool)
 	while (!list_empty(&pool->hosts)) {
 		struct host *h = list_first(&pool->hosts, struct host, link);
 
-		while (!list_empty(&h->dials)) {
-			struct dial *d = list_first(&h->dials, struct dial, link);
-
-			upstream_cancel(d->up);
-			(void)dial_over(d);
-		}
+		while (!list_empty(&h->dials))
+			dial_drop(list_first(&h->dials, struct dial, link));
 		while (!list_empty(&h->conns))
 			conn_close(list_first(&h->conns, struct conn, link));
 		host_free(h);

@@ -53,7 +53,8 @@ void pool_free(struct pool *pool);
 
 struct pool_wait *pool_get(struct pool *pool, const struct pool_want *want,
 			   const struct pool_handler *h, void *arg);
-void pool_cancel(struct pool_wait *w); /* NULL is fine */
+/* A dial that nobody waits for any more is given up. NULL is fine. */
+void pool_cancel(struct pool_wait *w);
 
 struct pool_stats {
 	uint64_t dialled, dials_failed; /* connections made, and not */

@@ -101,7 +101,10 @@ class Wire:
     def finish(self):
         """No more bytes from us; the peer may still send."""
         # Not SSLSocket.shutdown, which would also forget how to decrypt what still comes.
-        socket.socket.shutdown(self.sock, socket.SHUT_WR)
+        try:
+            socket.socket.shutdown(self.sock, socket.SHUT_WR)
+        except OSError:
+            pass  # the peer was faster, with a reset
 
     def close_in_order(self):
         """Says over TLS that nothing more comes (close_notify), then closes."""

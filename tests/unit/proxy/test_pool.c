@@ -453,6 +453,21 @@ static void cancelled_is_silent(void **state)
 	assert_non_null(r->stream);
 }
 
+/* Whom nobody waits for is not called on: an agent that gave up has no business there any more. */
+static void cancelled_stops_its_dial(void **state)
+{
+	struct fixture *fx = *state;
+	struct request *a = ask(fx, 0), *b = ask(fx, 1);
+	struct err err = ERR_INIT;
+
+	assert_int_equal(loop_once(fx->p.loop, 0, &err), 0); /* both are being dialled */
+	pool_cancel(a->wait);
+	a->wait = NULL;
+	assert_int_equal(peers(fx), 1);
+	assert_non_null(b->stream);
+	assert_int_equal(stats(fx).open, 1);
+}
+
 /* More idle connections than are kept: the longest idle one goes. */
 static void idle_ones_are_bounded(void **state)
 {
@@ -514,6 +529,7 @@ int main(void)
 		TEST(stale_is_told),
 		TEST(failed_dials_are_told),
 		TEST(cancelled_is_silent),
+		TEST(cancelled_stops_its_dial),
 		TEST(idle_ones_are_bounded),
 	};
 
